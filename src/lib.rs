@@ -1,0 +1,3 @@
+//! Chappe: an MSRP relay engine (RFC 4975, RFC 4976).
+
+pub mod moment;
