@@ -1,0 +1,130 @@
+//! Nonces that need no memory until they are used (RFC 4976 section 10.3, RFC 7616 section 3.3).
+//!
+//! A nonce says when it expires and which shard made it, and proves it with a MAC under a key of this process. So a
+//! flood of challenges costs nothing (ADV-R05); only nonces answered with a right response are remembered, to refuse
+//! replays (RLY-20).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use rand_chacha::rand_core::RngCore;
+use sha2::Sha256;
+
+use crate::moment::Moment;
+
+/// How long a nonce may be used.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Whether a nonce and its count may be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NonceState {
+    /// Ours, not expired, and the count is above every one seen before.
+    Good,
+    /// Anything else: to be answered by 401 with a fresh nonce and `stale=true`, if the response is right.
+    Stale,
+}
+
+/// The nonces of one shard: makes them, knows them again, and remembers the counts used.
+pub struct Nonces {
+    mac: Hmac<Sha256>,
+    shard: [u8; 2],
+    capacity: usize,
+    /// The highest count of every nonce used, the first to expire first.
+    used: BTreeMap<Serial, u32>,
+    /// The latest expiry of an entry that had to leave `used` early. A nonce up to here that is not in `used` may have
+    /// been used, so it counts as stale.
+    forgotten: Moment,
+}
+
+/// Expiry and random number: what tells nonces of one key and shard apart.
+type Serial = (Moment, [u8; 8]);
+
+impl Nonces {
+    /// `key` is random and of this process, `shard_label` tells its shards apart; `capacity` is the number of used
+    /// nonces that are remembered.
+    pub fn new(key: [u8; 32], shard_label: u16, capacity: usize) -> Nonces {
+        Nonces {
+            mac: Hmac::new_from_slice(&key).expect("HMAC takes a key of any length"),
+            shard: shard_label.to_be_bytes(),
+            capacity,
+            used: BTreeMap::new(),
+            forgotten: Moment::ZERO,
+        }
+    }
+
+    /// A fresh nonce: base64url of expiry, 64 random bits, shard label and MAC. Nothing is stored.
+    pub fn issue(&self, now: Moment, rng: &mut impl RngCore) -> String {
+        let mut octets = [0; LEN];
+        octets[..8].copy_from_slice(&(now + NONCE_LIFETIME).as_nanos().to_be_bytes());
+        rng.fill_bytes(&mut octets[8..16]);
+        octets[16..18].copy_from_slice(&self.shard);
+        let mac = self.mac.clone().chain_update(&octets[..SIGNED]).finalize().into_bytes();
+        octets[SIGNED..].copy_from_slice(&mac[..LEN - SIGNED]);
+        URL_SAFE_NO_PAD.encode(octets)
+    }
+
+    /// Whether `nonce` may be used with the count `nc` at this time.
+    pub fn check(&self, nonce: &[u8], nc: u32, now: Moment) -> NonceState {
+        match self.serial(nonce) {
+            Some(serial) if self.is_fresh(&serial, nc, now) => NonceState::Good,
+            _ => NonceState::Stale,
+        }
+    }
+
+    /// As [`Nonces::check`], and uses up all counts to `nc` if they are good. Call it only when the response is right.
+    pub fn accept(&mut self, nonce: &[u8], nc: u32, now: Moment) -> NonceState {
+        let Some(serial) = self.serial(nonce).filter(|s| self.is_fresh(s, nc, now)) else {
+            return NonceState::Stale;
+        };
+        self.used.insert(serial, nc);
+        self.forget(now);
+        NonceState::Good
+    }
+
+    fn is_fresh(&self, serial: &Serial, nc: u32, now: Moment) -> bool {
+        let unused = match self.used.get(serial) {
+            Some(&highest) => nc > highest,
+            None => nc > 0 && serial.0 > self.forgotten,
+        };
+        unused && now < serial.0
+    }
+
+    /// Drops entries that have expired, then the oldest ones above the capacity.
+    fn forget(&mut self, now: Moment) {
+        while let Some(entry) = self.used.first_entry() {
+            let (expiry, _) = *entry.key();
+            if expiry > now && self.used.len() <= self.capacity {
+                break;
+            }
+            self.used.pop_first();
+            self.forgotten = self.forgotten.max(expiry);
+        }
+    }
+
+    /// The serial of a nonce with our MAC and label.
+    fn serial(&self, nonce: &[u8]) -> Option<Serial> {
+        if nonce.len() != TEXT_LEN {
+            return None;
+        }
+        let mut buffer = [0; TEXT_LEN];
+        let octets: [u8; LEN] = match URL_SAFE_NO_PAD.decode_slice(nonce, &mut buffer) {
+            Ok(len) => buffer[..len].try_into().ok()?,
+            Err(_) => return None,
+        };
+        let (signed, mac) = octets.split_at(SIGNED);
+        self.mac.clone().chain_update(signed).verify_truncated_left(mac).ok()?;
+        let (expiry, rest) = signed.split_first_chunk::<8>()?;
+        let (random, shard) = rest.split_first_chunk::<8>()?;
+        (*shard == self.shard).then_some((Moment::from_nanos(u64::from_be_bytes(*expiry)), *random))
+    }
+}
+
+/// Octets under the MAC: expiry, random number, shard label.
+const SIGNED: usize = 8 + 8 + 2;
+/// Octets of a nonce: the signed ones and 16 of the MAC.
+const LEN: usize = SIGNED + 16;
+/// Characters of a nonce.
+const TEXT_LEN: usize = (LEN * 4).div_ceil(3);
