@@ -226,3 +226,190 @@ fn parse_response(algorithm: Option<&str>, response: &str) -> Result<(Algorithm,
     let response = HexDigest::parse(algorithm, response).ok_or(AuthorizationError::ResponseNotHex)?;
     Ok((algorithm, response))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::AuthorizationError::*;
+    use super::*;
+
+    const GOOD: &str = r#"Digest username="ines", realm="gate.north.example", nonce="5a1f0c77:Zm9vYmFy", response="f0e64d214ea2c73f35498d03f8453187", cnonce="c0ffee42", qop=auth, nc=00000001"#;
+
+    fn error(value: &str) -> AuthorizationError {
+        Authorization::parse(value.as_bytes()).unwrap_err()
+    }
+
+    /// The good value without the parameter `name`.
+    fn without(name: &str) -> String {
+        let list = GOOD.strip_prefix("Digest ").unwrap();
+        let kept: Vec<_> = list.split(", ").filter(|p| !p.starts_with(&format!("{name}="))).collect();
+        format!("Digest {}", kept.join(", "))
+    }
+
+    fn with(parameter: &str) -> String {
+        let name = parameter.split('=').next().unwrap();
+        format!("{}, {parameter}", without(name))
+    }
+
+    #[test]
+    fn s9_1_values_are_read_without_quotes() {
+        let value = with(r#"opaque="x y""#) + r#", uri="msrps://ines@gate.north.example;tcp", algorithm=MD5, x=y"#;
+        let a = Authorization::parse(value.as_bytes()).unwrap();
+        assert_eq!((&*a.username, &*a.realm), ("ines", "gate.north.example"));
+        assert_eq!((&*a.nonce, &*a.cnonce), ("5a1f0c77:Zm9vYmFy", "c0ffee42"));
+        assert_eq!((a.nc, &*a.nc_text), (1, "00000001"));
+        assert_eq!(a.uri.as_deref(), Some("msrps://ines@gate.north.example;tcp"));
+        assert_eq!((a.algorithm, a.opaque.as_deref()), (Algorithm::Md5, Some("x y")));
+        assert_eq!(a.response.as_str(), "f0e64d214ea2c73f35498d03f8453187");
+    }
+
+    #[rstest]
+    #[case::comma_alone(GOOD.replace(", ", ","))]
+    #[case::tabs_around_commas(GOOD.replace(", ", "\t,\t \t"))]
+    #[case::all_quoted(with(r#"nc="00000001""#) + r#", algorithm="md5""#)]
+    #[case::qop_quoted(with(r#"qop="auth""#))]
+    #[case::nothing_quoted(GOOD.replace('"', ""))]
+    #[case::scheme_and_names_in_other_case(GOOD.replace("Digest", "dIGEST").replace("nonce", "NONCE"))]
+    #[case::other_order(with("username=ines"))]
+    #[case::upper_case_response(GOOD.replace("f0e6", "F0E6"))]
+    #[case::escaped(GOOD.replace("\"ines", r#""\i\nes"#))]
+    #[case::space_around(format!(" {GOOD} "))]
+    fn iop_10_every_way_of_writing_is_the_same(#[case] value: String) {
+        let a = Authorization::parse(value.as_bytes()).unwrap();
+        let good = Authorization::parse(GOOD.as_bytes()).unwrap();
+        assert_eq!((a.username, a.nonce, a.cnonce, a.nc_text), (good.username, good.nonce, good.cnonce, good.nc_text));
+        assert_eq!((a.algorithm, a.response.as_str()), (good.algorithm, good.response.as_str()));
+    }
+
+    #[rstest]
+    #[case("qop")]
+    #[case("cnonce")]
+    #[case("nc")]
+    #[case("username")]
+    #[case("realm")]
+    #[case("nonce")]
+    #[case("response")]
+    fn rly_16_parameter_is_needed(#[case] name: &'static str) {
+        assert_eq!(error(&without(name)), Missing(name));
+    }
+
+    #[rstest]
+    #[case("username")]
+    #[case("response")]
+    #[case("NC")]
+    #[case("uri")]
+    #[case("opaque")]
+    fn adv_r07_parameter_twice_is_refused(#[case] name: &str) {
+        let value = format!("{GOOD}, uri=x, opaque=x, {name}=00000001");
+        assert!(matches!(error(&value), Duplicate(n) if n.eq_ignore_ascii_case(name)));
+    }
+
+    #[rstest]
+    #[case("Basic YWxpY2U6c2VjcmV0")]
+    #[case("Bearer x")]
+    #[case("Digestusername=\"x\"")]
+    fn rly_11_other_scheme_wants_a_challenge(#[case] value: &str) {
+        assert_eq!(error(value), NotDigest);
+    }
+
+    #[rstest]
+    #[case("", Syntax)]
+    #[case(" ", Syntax)]
+    #[case("Digest", Missing("qop"))]
+    #[case("Digest ", Missing("qop"))]
+    #[case("Digest ,,,,", Missing("qop"))]
+    #[case("Digest username", Syntax)]
+    #[case("Digest username=\"", UnterminatedQuote)]
+    #[case("Digest username=\"x\\", UnterminatedQuote)]
+    #[case("Digest username=\"a\u{0}b\"", ControlOctet)]
+    #[case("Digest username=\"a\r\nb\"", ControlOctet)]
+    #[case("Digest username=\u{7f}", ControlOctet)]
+    fn adv_r07_malformed_value_is_refused(#[case] value: &str, #[case] rule: AuthorizationError) {
+        assert_eq!(error(value), rule);
+    }
+
+    #[rstest]
+    #[case("x=\"abc", UnterminatedQuote)]
+    #[case("nc=zzzzzzzz", BadNc)]
+    #[case("nc=0000001", BadNc)]
+    #[case("nc=000000001", BadNc)]
+    #[case("nc=+0000001", BadNc)]
+    #[case("nc=00000000", BadNc)]
+    #[case("nc=\"\"", BadNc)]
+    #[case("qop=auth-int", BadQop)]
+    #[case("qop=\"auth,auth-int\"", BadQop)]
+    #[case("algorithm=MD5-sess", UnknownAlgorithm)]
+    #[case("algorithm=ROT13", UnknownAlgorithm)]
+    #[case("algorithm=\"\"", UnknownAlgorithm)]
+    #[case("algorithm=SHA-256", ResponseLength)]
+    #[case("response=f0e64d214ea2c73f35498d03f845318", ResponseLength)]
+    #[case("response=f0e64d214ea2c73f35498d03f84531877", ResponseLength)]
+    #[case("response=\"\"", ResponseLength)]
+    #[case("response=g0e64d214ea2c73f35498d03f8453187", ResponseNotHex)]
+    #[case("response=éé64d214ea2c73f35498d03f845318", ResponseNotHex)]
+    fn adv_r07_malformed_parameter_is_refused(#[case] parameter: &str, #[case] rule: AuthorizationError) {
+        assert_eq!(error(&with(parameter)), rule);
+    }
+
+    #[test]
+    fn adv_r06_length_is_bounded() {
+        assert_eq!(error(&with(&format!("opaque={}", "x".repeat(MAX_VALUE)))), TooLong);
+        let room = MAX_VALUE - with("opaque=").len();
+        assert!(Authorization::parse(with(&format!("opaque={}", "x".repeat(room))).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn text_other_than_utf_8_is_refused() {
+        assert_eq!(Authorization::parse(b"Digest username=\"\xff\"").unwrap_err(), NotUtf8);
+    }
+
+    #[test]
+    fn amb_50_length_tells_an_unnamed_algorithm() {
+        let value = with(&format!("response={}", "0".repeat(64)));
+        let a = Authorization::parse(value.as_bytes()).unwrap();
+        assert_eq!(a.algorithm, Algorithm::Sha256);
+        assert_eq!(a.check("gate.north.example", &[Algorithm::Md5]), Err(NotOffered));
+        assert_eq!(a.check("gate.north.example", &Algorithm::STRONGEST_FIRST), Ok(()));
+    }
+
+    #[test]
+    fn adv_r07_realm_of_another_relay_is_refused() {
+        let a = Authorization::parse(GOOD.as_bytes()).unwrap();
+        assert_eq!(a.check("other.invalid", &[Algorithm::Md5]), Err(OtherRealm));
+        assert_eq!(a.check("gate.north.example", &[Algorithm::Md5]), Ok(()));
+    }
+
+    #[test]
+    fn debug_shows_neither_response_nor_nonce() {
+        let shown = format!("{:?}", Authorization::parse(GOOD.as_bytes()));
+        assert!(shown.contains("ines") && !shown.contains("f0e64d21") && !shown.contains("5a1f0c77"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(value in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Authorization::parse(&value);
+        }
+
+        #[test]
+        fn parse_of_nearly_right_values_never_panics(
+            cuts in proptest::collection::vec((0..GOOD.len(), r#"["\\,= \t0-9a-zé-]{0,3}"#), 0..6),
+        ) {
+            let mut value = GOOD.to_owned();
+            for (at, text) in cuts {
+                if value.is_char_boundary(at) && value.is_char_boundary(at + 1) && at < value.len() {
+                    value.replace_range(at..at + 1, &text);
+                }
+            }
+            let _ = Authorization::parse(value.as_bytes());
+        }
+
+        #[test]
+        fn any_username_survives_quoting(username in r#"[^\x00-\x1f\x7f]{0,20}"#) {
+            let value = with(&format!("username={}", crate::auth::params::quoted(&username)));
+            prop_assert_eq!(Authorization::parse(value.as_bytes()).unwrap().username, username);
+        }
+    }
+}

@@ -128,3 +128,138 @@ const SIGNED: usize = 8 + 8 + 2;
 const LEN: usize = SIGNED + 16;
 /// Characters of a nonce.
 const TEXT_LEN: usize = (LEN * 4).div_ceil(3);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::NonceState::{Good, Stale};
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+    const NOW: Moment = Moment::from_nanos(5_000_000_000);
+
+    fn rng() -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(1)
+    }
+
+    fn at(seconds: u64) -> Moment {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn rly_10_nonces_differ_and_need_no_quoting() {
+        let (nonces, mut rng) = (Nonces::new(KEY, 0, 8), rng());
+        let (a, b) = (nonces.issue(NOW, &mut rng), nonces.issue(NOW, &mut rng));
+        assert_ne!(a, b);
+        assert_eq!(a.len(), TEXT_LEN);
+        assert!(a.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
+    }
+
+    #[test]
+    fn rly_21_nonce_lives_60_seconds() {
+        let nonces = Nonces::new(KEY, 0, 8);
+        let nonce = nonces.issue(NOW, &mut rng());
+        assert_eq!(nonces.check(nonce.as_bytes(), 1, at(60) - Duration::from_nanos(1)), Good);
+        assert_eq!(nonces.check(nonce.as_bytes(), 1, at(60)), Stale);
+    }
+
+    #[test]
+    fn rly_20_count_must_rise() {
+        let mut nonces = Nonces::new(KEY, 0, 8);
+        let nonce = nonces.issue(NOW, &mut rng());
+        let steps = [(0, Stale), (1, Good), (1, Stale), (2, Good), (9, Good), (9, Stale), (8, Stale), (u32::MAX, Good)];
+        for (nc, state) in steps {
+            assert_eq!(nonces.check(nonce.as_bytes(), nc, NOW), state, "check {nc}");
+            assert_eq!(nonces.accept(nonce.as_bytes(), nc, NOW), state, "accept {nc}");
+        }
+    }
+
+    #[test]
+    fn check_uses_nothing_up() {
+        let nonces = Nonces::new(KEY, 0, 8);
+        let nonce = nonces.issue(NOW, &mut rng());
+        for _ in 0..2 {
+            assert_eq!(nonces.check(nonce.as_bytes(), 1, NOW), Good);
+        }
+    }
+
+    #[test]
+    fn rly_21_nonce_of_another_process_or_shard_is_stale() {
+        let nonce = Nonces::new(KEY, 0, 8).issue(NOW, &mut rng());
+        assert_eq!(Nonces::new(KEY, 1, 8).check(nonce.as_bytes(), 1, NOW), Stale);
+        assert_eq!(Nonces::new([8; 32], 0, 8).check(nonce.as_bytes(), 1, NOW), Stale);
+        assert_eq!(Nonces::new(KEY, 0, 8).check(nonce.as_bytes(), 1, NOW), Good);
+    }
+
+    #[test]
+    fn rly_20_full_table_never_forgets_a_use() {
+        let (mut nonces, mut rng) = (Nonces::new(KEY, 0, 2), rng());
+        let issued: Vec<_> = (0..4).map(|s| nonces.issue(at(s), &mut rng)).collect();
+        for nonce in &issued[..3] {
+            assert_eq!(nonces.accept(nonce.as_bytes(), 1, at(4)), Good);
+        }
+        assert_eq!(nonces.used.len(), 2);
+        assert_eq!(nonces.check(issued[0].as_bytes(), 1, at(4)), Stale);
+        assert_eq!(nonces.check(issued[0].as_bytes(), 2, at(4)), Stale, "its counts are not known any more");
+        assert_eq!(nonces.check(issued[1].as_bytes(), 1, at(4)), Stale);
+        assert_eq!(nonces.check(issued[1].as_bytes(), 2, at(4)), Good, "still remembered");
+        assert_eq!(nonces.check(issued[3].as_bytes(), 1, at(4)), Good, "younger than all that were dropped");
+    }
+
+    #[test]
+    fn without_capacity_nonces_are_for_one_use() {
+        let (mut nonces, mut rng) = (Nonces::new(KEY, 0, 0), rng());
+        let (first, second) = (nonces.issue(NOW, &mut rng), nonces.issue(at(1), &mut rng));
+        assert_eq!(nonces.accept(first.as_bytes(), 1, at(1)), Good);
+        assert_eq!(nonces.accept(first.as_bytes(), 2, at(1)), Stale);
+        assert_eq!(nonces.accept(second.as_bytes(), 1, at(1)), Good);
+    }
+
+    #[test]
+    fn expired_entries_leave_the_table() {
+        let (mut nonces, mut rng) = (Nonces::new(KEY, 0, 100), rng());
+        for second in 0..200 {
+            let nonce = nonces.issue(at(second), &mut rng);
+            assert_eq!(nonces.accept(nonce.as_bytes(), 1, at(second)), Good);
+        }
+        assert_eq!(nonces.used.len(), 60);
+    }
+
+    proptest! {
+        #[test]
+        fn tampering_is_always_stale(at in 0..TEXT_LEN, to in any::<u8>()) {
+            let nonces = Nonces::new(KEY, 0, 8);
+            let mut nonce = nonces.issue(NOW, &mut rng()).into_bytes();
+            prop_assume!(nonce[at] != to);
+            nonce[at] = to;
+            prop_assert_eq!(nonces.check(&nonce, 1, NOW), Stale);
+        }
+
+        #[test]
+        fn invented_nonces_are_always_stale(nonce in proptest::collection::vec(any::<u8>(), 0..80), nc in any::<u32>()) {
+            prop_assert_eq!(Nonces::new(KEY, 0, 8).accept(&nonce, nc, NOW), Stale);
+        }
+
+        #[test]
+        fn no_count_is_accepted_twice(
+            capacity in 0usize..4,
+            uses in proptest::collection::vec((0usize..6, 1u32..4, 0u64..20), 0..40),
+        ) {
+            let (mut nonces, mut rng) = (Nonces::new(KEY, 0, capacity), rng());
+            let issued: Vec<_> = (0..6).map(|i| nonces.issue(at(i * 7), &mut rng)).collect();
+            let mut seen = std::collections::HashMap::new();
+            let mut now = NOW;
+            for (which, nc, pause) in uses {
+                now = now + Duration::from_secs(pause);
+                if nonces.accept(issued[which].as_bytes(), nc, now) == Good {
+                    let before = seen.insert(which, nc);
+                    prop_assert!(before.is_none_or(|b| nc > b));
+                }
+                prop_assert!(nonces.used.len() <= capacity);
+            }
+        }
+    }
+}

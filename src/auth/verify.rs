@@ -88,3 +88,181 @@ fn expected(authorization: &Authorization<'_>, ha1: &str, method: &str, digest_u
 fn equal(a: &HexDigest, b: &HexDigest) -> Choice {
     a.as_str().as_bytes().ct_eq(b.as_str().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::auth::authentication_info;
+
+    const GATE: &str = "msrps://ines@gate.north.example;tcp";
+    const HUB: &str = "msrps://hub.south.example;tcp";
+
+    struct Sent {
+        realm: &'static str,
+        nonce: &'static str,
+        cnonce: &'static str,
+        response: String,
+        rest: String,
+    }
+
+    /// The first row of the test vectors.
+    fn gate(response: &str) -> Sent {
+        Sent {
+            realm: "gate.north.example",
+            nonce: "5a1f0c77:Zm9vYmFy",
+            cnonce: "c0ffee42",
+            response: response.into(),
+            rest: String::new(),
+        }
+    }
+
+    /// The answer of a client that hashes `uri` and `method`.
+    fn hashed(password: &str, method: &str, uri: &str) -> Sent {
+        let ha1 = Ha1::from_password("ines", "gate.north.example", password);
+        let ha1 = ha1.hex(Algorithm::Md5).unwrap();
+        let nonce = "5a1f0c77:Zm9vYmFy";
+        gate(response(Algorithm::Md5, ha1, nonce, "00000001", "c0ffee42", method, uri.as_bytes()).as_str())
+    }
+
+    impl Sent {
+        fn uri(mut self, uri: &str) -> Sent {
+            self.rest = format!(r#", uri="{uri}""#);
+            self
+        }
+
+        fn value(&self) -> String {
+            let Sent { realm, nonce, cnonce, response, rest } = self;
+            format!(
+                r#"Digest username="ines", realm="{realm}", nonce="{nonce}", cnonce="{cnonce}", response="{response}", qop=auth, nc=00000001{rest}"#
+            )
+        }
+
+        /// What comes of it: the Authentication-Info, no right response, or the rule that was broken.
+        fn verify(
+            &self,
+            known: bool,
+            to: &str,
+            equivalent: bool,
+            compat: bool,
+            offered: &[Algorithm],
+        ) -> Result<Option<String>, AuthorizationError> {
+            let value = self.value();
+            let authorization = Authorization::parse(value.as_bytes()).unwrap();
+            let ha1 = known.then(|| Ha1::from_password("ines", self.realm, "kelp-anchor-41"));
+            match verify(&authorization, ha1.as_ref(), to.as_bytes(), equivalent, compat, offered) {
+                Verdict::Right(proof) => Ok(Some(authentication_info(&proof, None))),
+                Verdict::Wrong => Ok(None),
+                Verdict::Malformed(e) => Err(e),
+            }
+        }
+
+        fn plain(&self, to: &str) -> Result<Option<String>, AuthorizationError> {
+            self.verify(true, to, true, false, &[Algorithm::Md5])
+        }
+    }
+
+    #[test]
+    fn rly_17_rly_18_test_vectors() {
+        let both = &Algorithm::STRONGEST_FIRST;
+        assert_eq!(
+            gate("f0e64d214ea2c73f35498d03f8453187").plain(GATE).unwrap().unwrap(),
+            r#"rspauth="934c6ab04bfefb235306b70d9180e60f", cnonce="c0ffee42", nc=00000001, qop=auth"#
+        );
+        let sha256 = gate("4a5a2dcdacafe720a4d2070a9dc33c65e38b967fa04dd553bb1f32e2f8c59708");
+        assert_eq!(
+            sha256.verify(true, GATE, true, false, both).unwrap().unwrap(),
+            r#"rspauth="e9f1e3f39a3e4efa59e77ef01f7e3917aafb22cdc8a0ac702e11fcb55307a416", cnonce="c0ffee42", nc=00000001, qop=auth"#
+        );
+        let hub = Sent {
+            realm: "hub.south.example",
+            nonce: "77b2:QUJDREVG",
+            cnonce: "0badcafe",
+            ..gate("041584eb4706a05bc861e248e8d1e20d")
+        };
+        assert_eq!(
+            hub.plain(HUB).unwrap().unwrap(),
+            r#"rspauth="a0dc41a7943ad0c38924f50921f3592d", cnonce="0badcafe", nc=00000001, qop=auth"#
+        );
+    }
+
+    #[test]
+    fn rly_98_unknown_user_is_wrong_like_a_wrong_password() {
+        assert_eq!(hashed("wrong", "AUTH", GATE).plain(GATE), Ok(None));
+        assert_eq!(hashed("wrong", "AUTH", GATE).verify(false, GATE, true, false, &[Algorithm::Md5]), Ok(None));
+    }
+
+    #[test]
+    fn rly_98_stand_in_of_an_unknown_user_opens_nothing() {
+        let r = response(
+            Algorithm::Md5,
+            &NOBODY[..32],
+            "5a1f0c77:Zm9vYmFy",
+            "00000001",
+            "c0ffee42",
+            "AUTH",
+            GATE.as_bytes(),
+        );
+        assert_eq!(gate(r.as_str()).verify(false, GATE, true, false, &[Algorithm::Md5]), Ok(None));
+    }
+
+    #[test]
+    fn account_without_the_algorithm_is_wrong() {
+        let value = gate("4a5a2dcdacafe720a4d2070a9dc33c65e38b967fa04dd553bb1f32e2f8c59708").value();
+        let authorization = Authorization::parse(value.as_bytes()).unwrap();
+        let md5 = Ha1::from_md5_hex("0dac6c41b21367af2d7b662ed76ee8d2").unwrap();
+        let verdict = verify(&authorization, Some(&md5), GATE.as_bytes(), true, false, &Algorithm::STRONGEST_FIRST);
+        assert!(matches!(verdict, Verdict::Wrong));
+    }
+
+    #[rstest]
+    #[case::odd_case_as_written("MSRPS://ines@gate.north.example;TCP")]
+    #[case::as_usual(GATE)]
+    fn rly_17_octets_of_the_to_path_count(#[case] to: &str) {
+        assert!(hashed("kelp-anchor-41", "AUTH", to).plain(to).unwrap().is_some());
+        assert!(hashed("kelp-anchor-41", "AUTH", to).uri(to).plain(to).unwrap().is_some());
+        assert_eq!(hashed("kelp-anchor-41", "AUTH", HUB).plain(to), Ok(None));
+    }
+
+    #[test]
+    fn adv_e12_digest_over_an_equivalent_uri_is_right() {
+        let odd = "msrps://INES@GATE.north.example;tcp";
+        let info = hashed("kelp-anchor-41", "AUTH", odd).uri(odd).plain(GATE).unwrap().unwrap();
+        let ha1 = Ha1::from_password("ines", "gate.north.example", "kelp-anchor-41");
+        let ha1 = ha1.hex(Algorithm::Md5).unwrap();
+        let rspauth = response(Algorithm::Md5, ha1, "5a1f0c77:Zm9vYmFy", "00000001", "c0ffee42", "", odd.as_bytes());
+        assert!(info.contains(rspauth.as_str()), "rspauth is over the spelling that the client used");
+        assert!(hashed("kelp-anchor-41", "AUTH", GATE).uri(odd).plain(GATE).unwrap().is_some());
+        assert_eq!(hashed("wrong", "AUTH", odd).uri(odd).plain(GATE), Ok(None));
+    }
+
+    #[test]
+    fn adv_e13_uri_of_another_relay_is_malformed() {
+        let sent = hashed("kelp-anchor-41", "AUTH", HUB).uri(HUB);
+        assert_eq!(sent.verify(true, GATE, false, false, &[Algorithm::Md5]), Err(AuthorizationError::OtherUri));
+    }
+
+    #[test]
+    fn adv_e14_algorithm_that_was_not_offered_is_malformed() {
+        let sent = gate(&"0".repeat(64));
+        assert_eq!(sent.plain(GATE), Err(AuthorizationError::NotOffered));
+        let sent = gate(&"0".repeat(32));
+        assert_eq!(
+            sent.verify(true, GATE, true, false, &[Algorithm::Sha256]),
+            Err(AuthorizationError::NotOffered),
+            "MD5 can be switched off"
+        );
+    }
+
+    #[test]
+    fn iop_13_method_msrp_needs_the_switch() {
+        let sent = hashed("kelp-anchor-41", "MSRP", GATE);
+        assert_eq!(sent.plain(GATE), Ok(None));
+        assert!(sent.verify(true, GATE, true, true, &[Algorithm::Md5]).unwrap().is_some());
+        assert!(
+            hashed("kelp-anchor-41", "AUTH", GATE).verify(true, GATE, true, true, &[Algorithm::Md5]).unwrap().is_some()
+        );
+        assert_eq!(hashed("kelp-anchor-41", "SEND", GATE).verify(true, GATE, true, true, &[Algorithm::Md5]), Ok(None));
+    }
+}
