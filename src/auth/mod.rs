@@ -16,14 +16,16 @@
 mod authorization;
 mod challenge;
 mod digest;
+mod error;
 mod ha1;
 mod nonces;
 mod params;
 mod verify;
 
-pub use authorization::{Authorization, AuthorizationError, MAX_VALUE};
+pub use authorization::{Authorization, MAX_VALUE};
 pub use challenge::{authentication_info, challenge, challenges};
 pub use digest::{Algorithm, HexDigest, response};
+pub use error::AuthorizationError;
 pub use ha1::{Ha1, Ha1Error};
 pub use nonces::{NONCE_LIFETIME, NonceState, Nonces};
 pub use verify::{Proof, Verdict, verify};

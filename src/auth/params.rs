@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::authorization::AuthorizationError;
+use super::error::AuthorizationError;
 
 /// Iterates over the parameters. Any value may be quoted or not; empty list elements and white space around commas and
 /// equals signs are skipped. The first error is the last item.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
 
-use super::authorization::{Authorization, AuthorizationError};
+use super::authorization::Authorization;
 use super::digest::{Algorithm, HexDigest, response};
+use super::error::AuthorizationError;
 use super::ha1::Ha1;
 
 /// What [`verify`] found.
