@@ -1,4 +1,6 @@
 //! Chappe: an MSRP relay engine (RFC 4975, RFC 4976).
 
+#[cfg(feature = "net")]
+pub mod accounts;
 pub mod auth;
 pub mod moment;
