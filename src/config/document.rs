@@ -95,9 +95,10 @@ impl<'d> Section<'d> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// The text in `key` as written, for a look ahead.
-    pub(super) fn text(&self, key: &str) -> Option<&'d str> {
-        self.table?.get(key)?.get_ref().as_str()
+    /// Whether `key` is missing or an empty list.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        let value = self.table.and_then(|table| table.get(key));
+        value.is_none_or(|value| value.get_ref().as_array().is_some_and(|entries| entries.is_empty()))
     }
 
     /// Whether the section stands in the file at all.
@@ -172,7 +173,7 @@ impl<'d> Section<'d> {
 
     /// As [`Section::list`], where an empty list is a problem.
     pub(super) fn nonempty_list<T: Value>(&mut self, key: &'static str, mend: &'static str) -> Option<Vec<Found<T>>> {
-        if self.raw(key).is_some_and(|(value, _)| value.as_array().is_some_and(|entries| entries.is_empty())) {
+        if self.has(key) && self.is_empty_list(key) {
             self.fault(self.place(key), Fault::Empty { mend });
         }
         self.list(key)
@@ -183,7 +184,7 @@ impl<'d> Section<'d> {
         let mut section = Section { document: self.document, table: None, place: self.place(key), known: Vec::new() };
         match self.raw(key) {
             Some((DeValue::Table(table), _)) => section.table = Some(table),
-            Some((value, place)) => self.not_a(value, place, "a section", "it as [section] with one key per line"),
+            Some((value, place)) => self.unnamed(value, place, "a section", "it as [section] with one key per line"),
             None => {}
         }
         section
@@ -193,7 +194,7 @@ impl<'d> Section<'d> {
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'d>> {
         let Some((value, place)) = self.raw(key) else { return Vec::new() };
         let DeValue::Array(entries) = value else {
-            self.not_a(value, place, "a list of sections", "its head in double brackets, as [[listen]]");
+            self.unnamed(value, place, "a list of sections", "its head in double brackets, as [[listen]]");
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -203,7 +204,7 @@ impl<'d> Section<'d> {
                 DeValue::Table(table) => {
                     sections.push(Section { document: self.document, table: Some(table), place, known: Vec::new() });
                 }
-                value => self.not_a(value, place, "a section", "its head in double brackets, as [[listen]]"),
+                value => self.unnamed(value, place, "a section", "its head in double brackets, as [[listen]]"),
             }
         }
         sections
@@ -211,25 +212,24 @@ impl<'d> Section<'d> {
 
     /// The path in `key`, relative to the file's directory, after a check that it can be opened for reading.
     pub(super) fn file(&mut self, key: &'static str) -> Option<PathBuf> {
-        let found = self.path_of(key)?;
-        let readable = File::open(&found.value).and_then(|file| file.metadata());
-        let error = match readable {
+        let found = self.take::<String>(key)?;
+        let (path, place) = (self.resolve(&found)?, found.place);
+        let error = match File::open(&path).and_then(|file| file.metadata()) {
             Ok(about) if about.is_dir() => "it is a directory".to_owned(),
-            Ok(_) => return Some(found.value),
+            Ok(_) => return Some(path),
             Err(error) => error.to_string(),
         };
-        self.fault(found.place, Fault::File { path: found.value.display().to_string(), error });
+        self.fault(place, Fault::File { path: path.display().to_string(), error });
         None
     }
 
-    /// The path in `key`, relative to the file's directory.
-    pub(super) fn path_of(&mut self, key: &'static str) -> Option<Found<PathBuf>> {
-        let Found { value, place } = self.take::<String>(key)?;
-        if value.is_empty() {
-            self.fault(place, Fault::Empty { mend: "a path, relative to this file" });
+    /// A path as written, relative to the file's directory.
+    pub(super) fn resolve(&self, written: &Found<String>) -> Option<PathBuf> {
+        if written.value.is_empty() {
+            self.fault(written.place.clone(), Fault::Empty { mend: "a path, relative to this file" });
             return None;
         }
-        Some(Found { value: self.document.base.join(value), place })
+        Some(self.document.base.join(&written.value))
     }
 
     /// Ends the reading of this section: keys that nobody asked for are unknown.
@@ -253,8 +253,7 @@ impl<'d> Section<'d> {
         match T::read(value) {
             Some(value) => Some(Found { value, place }),
             None if T::SECRET => {
-                let found = format!("this {}", value.type_str());
-                self.fault(place, Fault::Value { found, what: T::WHAT, mend: T::MEND });
+                self.unnamed(value, place, T::WHAT, T::MEND);
                 None
             }
             None => {
@@ -262,6 +261,11 @@ impl<'d> Section<'d> {
                 None
             }
         }
+    }
+
+    /// As [`Section::not_a`] for what may hold a secret: only its type is told.
+    fn unnamed(&self, value: &DeValue<'_>, place: Place, what: &'static str, mend: &'static str) {
+        self.fault(place, Fault::Value { found: format!("this {}", value.type_str()), what, mend });
     }
 
     fn not_a(&self, value: &DeValue<'_>, place: Place, what: &'static str, mend: &'static str) {
@@ -275,7 +279,8 @@ impl<'d> Section<'d> {
     }
 
     fn path(&self, key: &str) -> String {
-        if self.place.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place.key) }
+        let key = key.escape_debug();
+        if self.place.key.is_empty() { key.to_string() } else { format!("{}.{key}", self.place.key) }
     }
 }
 

@@ -58,7 +58,8 @@ impl Advertise {
 pub(super) fn read(root: &mut Section<'_>) -> Vec<Listen> {
     let tls = root.has("tls");
     let sections = root.sections("listen");
-    if sections.is_empty() && !root.has("listen") {
+    // A list of the wrong kind has been reported by now.
+    if sections.is_empty() && root.is_empty_list("listen") {
         root.fault(root.place("listen"), Fault::NoListener);
     }
     let mut first = HashMap::new();

@@ -124,20 +124,22 @@ fn is_level(level: &str) -> bool {
 impl Records {
     /// None when no path is written.
     pub(super) fn read(mut section: Section<'_>) -> Option<Records> {
-        let standard_output = section.text("path") == Some("-");
-        let file = file(&mut section);
-        let records = if standard_output { Some(Records::StandardOutput) } else { file };
+        let records = section.take::<String>("path").and_then(|path| records(&section, path));
         section.close();
         records
     }
 }
 
-fn file(section: &mut Section<'_>) -> Option<Records> {
-    let Found { value, place } = section.path_of("path")?;
-    let directory = value.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if value.is_dir() || !directory.is_dir() {
-        section.fault(place, Fault::NoDirectory { path: value.display().to_string() });
+fn records(section: &Section<'_>, written: Found<String>) -> Option<Records> {
+    if written.value == "-" {
+        return Some(Records::StandardOutput);
+    }
+    let path = section.resolve(&written)?;
+    // A bare file name has the empty path as its parent.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() || !directory.is_dir() {
+        section.fault(written.place, Fault::NoDirectory { path: path.display().to_string() });
         return None;
     }
-    Some(Records::File(value))
+    Some(Records::File(path))
 }

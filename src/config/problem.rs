@@ -118,8 +118,8 @@ pub enum Fault {
         /// What the operating system says.
         error: String,
     },
-    /// A file shall be written into a directory that does not exist.
-    #[error("{path} cannot be written: there is no such directory; write a path in an existing one, or \"-\"")]
+    /// A file shall be written where there is no directory for it, or where a directory already is.
+    #[error("{path} cannot be a file; write the path of a file in a directory that exists, or \"-\"")]
     NoDirectory {
         /// The path after it was made relative to the configuration file.
         path: String,

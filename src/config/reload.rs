@@ -64,7 +64,7 @@ pub struct NeedsRestart(
 impl fmt::Display for NeedsRestart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<&str> = self.0.iter().map(|fixed| fixed.key()).collect();
-        write!(f, "{} needs a restart; nothing was changed", keys.join(", "))
+        write!(f, "nothing was changed: a restart is needed for {}", keys.join(", "))
     }
 }
 
