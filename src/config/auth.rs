@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::document::{Found, Section};
 use super::problem::Fault;
 use super::secret::Secret;
-use super::value::choice;
+use super::value::{LONGEST, choice};
 
 /// `[auth]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -70,6 +70,16 @@ pub enum Credential {
 
 choice!(Algorithm, "a digest algorithm", "\"MD5\" or \"SHA-256\"", "MD5" => Algorithm::Md5, "SHA-256" => Algorithm::Sha256);
 
+impl Algorithm {
+    /// As it is written in headers and in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Sha256 => "SHA-256",
+            Algorithm::Md5 => "MD5",
+        }
+    }
+}
+
 impl Default for Auth {
     fn default() -> Auth {
         Auth {
@@ -116,12 +126,12 @@ impl Auth {
     }
 }
 
-/// Expires is a number of whole seconds on the wire and fits 32 bits.
+/// Expires is a number of whole seconds on the wire.
 fn expires(section: &mut Section<'_>, key: &'static str, default: Duration) -> Duration {
     let value = section.positive(key, default);
-    if value.subsec_nanos() != 0 || value.as_secs() > u64::from(u32::MAX) {
-        let found = format!("{value:?}");
-        let range = Fault::Range { found, low: "1 s".to_owned(), high: format!("{} s, without a fraction", u32::MAX) };
+    if value.subsec_nanos() != 0 {
+        let high = format!("{} s, without a fraction", LONGEST.as_secs());
+        let range = Fault::Range { found: format!("{value:?}"), low: "1 s".to_owned(), high };
         section.fault(section.place(key), range);
         return default;
     }
@@ -134,7 +144,7 @@ fn algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
     let mut first = HashMap::new();
     for Found { value, place } in written {
         if let Some(first) = first.insert(value, place.key.clone()) {
-            section.fault(place, Fault::Duplicate { found: format!("{value:?}"), first });
+            section.fault(place, Fault::Duplicate { found: value.name().to_owned(), first });
         } else {
             list.push(value);
         }

@@ -112,17 +112,21 @@ impl Value for usize {
     }
 }
 
+/// Longest duration that can be written: far from where adding it to a clock overflows.
+pub(super) const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// An integer is a number of seconds.
 impl Value for Duration {
     const WHAT: &'static str = "a duration";
-    const MEND: &'static str = "a number of seconds, or text such as \"10ms\", \"30s\" or \"1h\"";
+    const MEND: &'static str = "a number of seconds, or text such as \"10ms\", \"30s\" or \"1h\", up to a year";
 
     fn read(value: &DeValue<'_>) -> Option<Duration> {
-        match value {
+        let duration = match value {
             DeValue::Integer(number) => integer(number).map(Duration::from_secs),
             DeValue::String(text) => humantime::parse_duration(text.trim()).ok(),
             _ => None,
-        }
+        };
+        duration.filter(|duration| *duration <= LONGEST)
     }
 
     fn is_zero(&self) -> bool {

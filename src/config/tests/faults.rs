@@ -36,7 +36,7 @@ fn lines(text: &str) -> Vec<String> {
 )]
 #[case(
     "[limits]\nhold = \"10\"",
-    "5: limits.hold: \"10\" is not a duration; write a number of seconds, or text such as \"10ms\", \"30s\" or \"1h\""
+    "5: limits.hold: \"10\" is not a duration; write a number of seconds, or text such as \"10ms\", \"30s\" or \"1h\", up to a year"
 )]
 #[case(
     "[limits]\nuri = \"1 furlong\"",
@@ -59,6 +59,10 @@ fn lines(text: &str) -> Vec<String> {
     "4: peer_relay: this table is not a list of sections; write its head in double brackets, as [[listen]]"
 )]
 #[case("[[auth]]\n", "4: auth: this array is not a section; write it as [section] with one key per line")]
+#[case(
+    "[limits]\nhold = \"10y\"",
+    "5: limits.hold: \"10y\" is not a duration; write a number of seconds, or text such as \"10ms\", \"30s\" or \"1h\", up to a year"
+)]
 #[case("[log]\n\"a\\nb\" = 1", "5: log.a\\nb: unknown key; write one of level, format, or remove it")]
 // [relay]
 #[case(
@@ -116,7 +120,7 @@ fn lines(text: &str) -> Vec<String> {
 #[case("[auth]\nalgorithms = []", "5: auth.algorithms: empty; write [\"MD5\"] or [\"SHA-256\", \"MD5\"]")]
 #[case(
     "[auth]\nalgorithms = [\"MD5\", \"MD5\"]",
-    "5: auth.algorithms[1]: Md5 stands here twice (first at auth.algorithms[0]); write it once"
+    "5: auth.algorithms[1]: MD5 stands here twice (first at auth.algorithms[0]); write it once"
 )]
 #[case(
     "[auth]\nmin_expires = \"1h\"",
@@ -128,7 +132,7 @@ fn lines(text: &str) -> Vec<String> {
 )]
 #[case(
     "[auth]\nmin_expires = \"1500ms\"",
-    "5: auth.min_expires: 1.5s is out of range; write 1 s to 4294967295 s, without a fraction"
+    "5: auth.min_expires: 1.5s is out of range; write 1 s to 31622400 s, without a fraction"
 )]
 #[case(
     "[auth]\nnonce_lifetime = 0",
