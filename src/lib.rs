@@ -3,5 +3,6 @@
 #[cfg(feature = "net")]
 pub mod accounts;
 pub mod auth;
+pub mod config;
 pub mod moment;
 pub mod msrp;

@@ -1,0 +1,67 @@
+//! What is allowed and yet worth a line in the log at start.
+
+use std::net::IpAddr;
+
+use thiserror::Error;
+
+use super::{Algorithm, CertSource, Config, Credential, Transport};
+
+/// A setting that works but is seldom meant.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Warning {
+    /// IOP-17.
+    #[error("relay.hostname is an IP address: clients can verify it only if the certificate names that address")]
+    HostnameIsAddress,
+    /// The lab switch.
+    #[error(
+        "listen[{0}] serves AUTH without TLS: passwords can be guessed from what is overheard, and sessions taken over"
+    )]
+    AuthWithoutTls(usize),
+    /// Development certificate.
+    #[error("the TLS certificate is made in memory at each start: clients cannot verify it")]
+    CertificateInMemory,
+    /// Key log.
+    #[error("tls.sslkeylog is on: whoever reads the file named by SSLKEYLOGFILE reads all traffic")]
+    KeyLog,
+    /// Nobody can log in.
+    #[error("no user may log in: neither [[auth.user]] nor auth.htdigest")]
+    NoUsers,
+    /// A user with an HA1 for some of the algorithms.
+    #[error("user {0:?} has no HA1 for each algorithm of auth.algorithms: a client that picks another one is refused")]
+    HalfHa1(String),
+}
+
+impl Config {
+    /// Everything worth a warning, in no order of weight.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if self.relay.hostname.parse::<IpAddr>().is_ok() {
+            warnings.push(Warning::HostnameIsAddress);
+        }
+        let open =
+            self.listen.iter().enumerate().filter(|(_, listen)| listen.auth && listen.transport == Transport::Tcp);
+        warnings.extend(open.map(|(index, _)| Warning::AuthWithoutTls(index)));
+        if let Some(tls) = &self.tls {
+            if tls.certificate == CertSource::InMemory {
+                warnings.push(Warning::CertificateInMemory);
+            }
+            if tls.sslkeylog {
+                warnings.push(Warning::KeyLog);
+            }
+        }
+        if self.auth.users.is_empty() && self.auth.htdigest.is_none() {
+            warnings.push(Warning::NoUsers);
+        }
+        for user in &self.auth.users {
+            let Credential::Ha1 { md5, sha256 } = &user.credential else { continue };
+            let lacks = |algorithm| match algorithm {
+                Algorithm::Md5 => md5.is_none(),
+                Algorithm::Sha256 => sha256.is_none(),
+            };
+            if self.auth.algorithms.iter().any(|algorithm| lacks(*algorithm)) {
+                warnings.push(Warning::HalfHa1(user.name.clone()));
+            }
+        }
+        warnings
+    }
+}
