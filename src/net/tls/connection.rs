@@ -67,6 +67,7 @@ impl Tls {
         let mut opened = Opened::default();
         while !ciphertext.is_empty() {
             let before = ciphertext.len();
+            let plain_before = plain.len();
             let was_handshaking = self.handshaking();
             let closed = self.open_some(&mut ciphertext, plain)?;
             if was_handshaking {
@@ -76,7 +77,8 @@ impl Tls {
                         return Err(TlsError::HandshakeTooLong);
                     }
                 } else {
-                    self.verify_resumed()?;
+                    // Not an octet of a peer that fails here may be seen.
+                    self.verify_resumed().inspect_err(|_| plain.truncate(plain_before))?;
                     opened.handshake_finished = true;
                 }
             }

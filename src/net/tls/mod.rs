@@ -20,6 +20,11 @@ mod offered;
 mod peers;
 mod server;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
 pub use client::ClientSide;
 pub use connection::{Opened, Tls};
 pub use credentials::{CredentialError, Identity};

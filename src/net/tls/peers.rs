@@ -58,3 +58,47 @@ pub fn dns_names(leaf: &CertificateDer<'_>) -> Vec<String> {
         .filter_map(|name| if let GeneralName::DNSName(name) = name { Some(name.to_ascii_lowercase()) } else { None })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Authority, self_signed};
+    use super::*;
+    use std::time::Duration;
+
+    /// A day in 2020, one in 2026, in seconds since 1970.
+    const IN_2020: u64 = 1_590_000_000;
+    const IN_2026: u64 = 1_790_000_000;
+
+    fn verdict(chain: &[CertificateDer<'_>], ca: &Authority, seconds: u64) -> Option<PeerRelay> {
+        let trust = PeerTrust::from_pem(&[ca.pem()]).unwrap();
+        let peers = HashSet::from(["relay.example".to_owned(), "second.example".to_owned()]);
+        classify(chain, &trust, &peers, UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+
+    #[test]
+    fn peer_needs_an_authority_a_date_and_a_name_on_the_list() {
+        let (ours, theirs) = (Authority::new(), Authority::new());
+        let relay = ours.identity(&["node1.example", "Relay.Example", "second.example"]).chain;
+        assert_eq!(
+            verdict(&relay, &ours, IN_2026),
+            Some(PeerRelay {
+                name: "relay.example".to_owned(),
+                dns_names: ["node1.example", "relay.example", "second.example"].map(String::from).into(),
+            })
+        );
+        assert_eq!(verdict(&relay, &theirs, IN_2026), None, "wrong authority");
+        assert_eq!(verdict(&[], &ours, IN_2026), None, "no certificate");
+        assert_eq!(verdict(&self_signed(&["relay.example"]).chain, &ours, IN_2026), None, "self-signed");
+        assert_eq!(verdict(&ours.identity(&["client.example"]).chain, &ours, IN_2026), None, "not on the list");
+        assert_eq!(verdict(&ours.identity(&["*.example"]).chain, &ours, IN_2026), None, "a wildcard names nobody");
+        assert_eq!(verdict(&[CertificateDer::from(vec![0x30])], &ours, IN_2026), None, "no certificate at all");
+    }
+
+    #[test]
+    fn dates_are_those_of_today_not_of_the_handshake() {
+        let ours = Authority::new();
+        let relay = ours.expired(&["relay.example"]).chain;
+        assert!(verdict(&relay, &ours, IN_2020).is_some());
+        assert_eq!(verdict(&relay, &ours, IN_2026), None);
+    }
+}
