@@ -6,3 +6,5 @@ pub mod auth;
 pub mod config;
 pub mod moment;
 pub mod msrp;
+#[cfg(feature = "net")]
+pub mod net;

@@ -1,0 +1,5 @@
+//! Sockets and what stands between them and the core: TLS as a layer of octets, listeners, name resolution, dialling.
+//!
+//! Nothing here decides anything about MSRP. [`tls`] turns ciphertext into plaintext and back without touching a socket.
+
+pub mod tls;

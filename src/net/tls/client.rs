@@ -1,0 +1,100 @@
+//! What a dialler knows about TLS: whom it trusts, and who it is (RLY-5, RLY-6).
+
+use super::credentials::roots;
+use super::{CredentialError, Identity, TlsError, provider};
+use arc_swap::ArcSwap;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::{ClientConfig, DEFAULT_VERSIONS, KeyLogFile, RootCertStore, SupportedProtocolVersion};
+use rustls_pki_types::{CertificateDer, ServerName};
+use std::sync::Arc;
+
+/// The client side of TLS for connections that we open; shared by all shards.
+pub struct ClientSide {
+    current: ArcSwap<Outgoing>,
+    key_log: bool,
+}
+
+/// One state of a [`ClientSide`].
+pub(super) struct Outgoing {
+    pub(super) config: Arc<ClientConfig>,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl ClientSide {
+    /// Makes the side. `ca` are PEM texts of the roots to trust; without any, the public web's roots are trusted.
+    /// `identity` is shown to servers that ask. `key_log` writes secrets to the file that SSLKEYLOGFILE names.
+    pub fn new(ca: &[impl AsRef<[u8]>], identity: Option<&Identity>, key_log: bool) -> Result<Self, CredentialError> {
+        Ok(Self { current: ArcSwap::from_pointee(outgoing(ca, identity, key_log, DEFAULT_VERSIONS)?), key_log })
+    }
+
+    /// Puts other roots and another certificate in force for connections opened from now on; an unusable one changes
+    /// nothing.
+    pub fn reload(&self, ca: &[impl AsRef<[u8]>], identity: Option<&Identity>) -> Result<(), CredentialError> {
+        self.current.store(Arc::new(outgoing(ca, identity, self.key_log, DEFAULT_VERSIONS)?));
+        Ok(())
+    }
+
+    /// A peer that speaks one version only.
+    #[cfg(test)]
+    pub(super) fn of_version(
+        ca: &[impl AsRef<[u8]>],
+        identity: Option<&Identity>,
+        version: &'static SupportedProtocolVersion,
+    ) -> Self {
+        let state = outgoing(ca, identity, false, &[version]).unwrap();
+        Self { current: ArcSwap::from_pointee(state), key_log: false }
+    }
+
+    /// A peer that does what no configuration of ours permits.
+    #[cfg(test)]
+    pub(super) fn twisted(self, twist: impl FnOnce(&mut ClientConfig)) -> Self {
+        let mut config = ClientConfig::clone(&self.outgoing().config);
+        twist(&mut config);
+        let verifier = Arc::clone(&self.outgoing().verifier);
+        self.current.store(Arc::new(Outgoing { config: Arc::new(config), verifier }));
+        self
+    }
+
+    pub(super) fn outgoing(&self) -> Arc<Outgoing> {
+        self.current.load_full()
+    }
+}
+
+impl Outgoing {
+    /// Verifies a chain that was stored with a session and not shown again: its dates may have passed since.
+    pub(super) fn verify_again(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<(), TlsError> {
+        let now = self.config.time_provider.current_time().ok_or(rustls::Error::FailedToGetCurrentTime)?;
+        let (leaf, intermediates) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+        self.verifier.verify_server_cert(leaf, intermediates, name, &[], now)?;
+        Ok(())
+    }
+}
+
+fn outgoing(
+    ca: &[impl AsRef<[u8]>],
+    identity: Option<&Identity>,
+    key_log: bool,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<Outgoing, CredentialError> {
+    let trusted = if ca.is_empty() {
+        RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())
+    } else {
+        roots(ca)?
+    };
+    let provider = provider();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(trusted), Arc::clone(&provider))
+        .build()
+        .map_err(|_| CredentialError::NoCertificate)?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .with_webpki_verifier(Arc::clone(&verifier));
+    let mut config = match identity {
+        Some(identity) => builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?,
+        None => builder.with_no_client_auth(),
+    };
+    if key_log {
+        config.key_log = Arc::new(KeyLogFile::new());
+    }
+    Ok(Outgoing { config: Arc::new(config), verifier })
+}
