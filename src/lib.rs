@@ -1,10 +1,17 @@
 //! Chappe: an MSRP relay engine (RFC 4975, RFC 4976).
+//!
+//! WIRE ([`msrp`], [`auth`]) and CORE ([`relay`]) are plain state and values: they build with `--no-default-features`, without
+//! a runtime, a socket or a clock. Everything else is behind the feature `net`.
 
 #[cfg(feature = "net")]
 pub mod accounts;
 pub mod auth;
+#[cfg(feature = "net")]
 pub mod config;
+#[cfg(feature = "net")]
+pub mod control;
 pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod relay;

@@ -79,6 +79,7 @@ pub struct Head {
     bytes: Bytes,
     scan: Scan,
     kind: Kind,
+    detached: bool,
 }
 
 impl Head {
@@ -107,7 +108,20 @@ impl Head {
     /// A head whose lines have all been scanned.
     pub(super) fn new(bytes: Bytes, scan: Scan) -> Result<Head, Fatal> {
         let kind = scan.kind.ok_or(Fatal::Incomplete)?;
-        Ok(Head { bytes, scan, kind })
+        Ok(Head { bytes, scan, kind, detached: false })
+    }
+
+    /// Copies the octets out of the buffer that they were read into, so that a head which stays does not pin it.
+    pub fn detach(&mut self) {
+        if !self.detached {
+            self.bytes = Bytes::copy_from_slice(&self.bytes);
+            self.detached = true;
+        }
+    }
+
+    /// Whether [`detach`](Head::detach) was called.
+    pub fn is_detached(&self) -> bool {
+        self.detached
     }
 
     pub(super) fn scan(&self) -> &Scan {

@@ -1,0 +1,484 @@
+//! What leaves on a link, in which order and in which pieces (RFC 4975 section 7.1.1; msrp-relay.md 5.5 and 6).
+//!
+//! Responses, REPORTs and other whole frames go first. Sessions that share the link take turns, measured in octets. A
+//! chunk whose octets are all there leaves in one piece; one that is still arriving is begun after its hold and gives
+//! way, ended with `+`, to whatever else has to leave.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::event::LATENCY_BOUNDS_US;
+use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, OpenPart, Queued, Ready, SMALL};
+use super::link::{LinkId, Phase};
+use super::pending::PendingId;
+use super::transaction::Transactions;
+use super::{Output, Relay};
+use crate::moment::Moment;
+use crate::msrp::{ByteRange, EndLineGuard, Flag, RangeOut, Tid, end_line, forward_request};
+
+/// Octets of SEND data that a session may write before another one gets its turn.
+const QUANTUM: i64 = 16 << 10;
+
+/// A piece of a batch.
+#[derive(Clone, Debug)]
+pub enum Span {
+    /// Octets in [`Transmit::heads`].
+    Head(Range<usize>),
+    /// Body octets.
+    Body(Bytes),
+    /// Between two pieces: a record may end here, and nowhere else unless a frame is larger than a record.
+    Cut,
+}
+
+/// A batch of octets for one link, reused from batch to batch.
+#[derive(Default, Debug)]
+pub struct Transmit {
+    /// Start lines, headers, end-lines and whole small frames.
+    pub heads: Vec<u8>,
+    /// The pieces in order.
+    pub spans: Vec<Span>,
+    /// Octets in all.
+    pub octets: usize,
+}
+
+impl Transmit {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.heads.clear();
+        self.spans.clear();
+        self.octets = 0;
+    }
+
+    /// All octets in one piece, for tests and local endpoints.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.octets);
+        for span in &self.spans {
+            match span {
+                Span::Head(range) => out.extend_from_slice(&self.heads[range.clone()]),
+                Span::Body(octets) => out.extend_from_slice(octets),
+                Span::Cut => {}
+            }
+        }
+        out
+    }
+
+    fn head(&mut self, from: usize) {
+        let range = from..self.heads.len();
+        self.octets += range.len();
+        match self.spans.last_mut() {
+            Some(Span::Head(last)) if last.end == range.start => last.end = range.end,
+            _ => self.spans.push(Span::Head(range)),
+        }
+    }
+
+    fn body(&mut self, octets: Bytes) {
+        self.octets += octets.len();
+        self.spans.push(Span::Body(octets));
+    }
+
+    fn cut(&mut self) {
+        if !matches!(self.spans.last(), Some(Span::Cut) | None) {
+            self.spans.push(Span::Cut);
+        }
+    }
+}
+
+/// The end of a part in the stream of octets handed out.
+struct Marker {
+    at: u64,
+    tid: Tid,
+}
+
+/// The outgoing side of a link.
+#[derive(Default)]
+pub(super) struct Egress {
+    /// Whole frames that go first, and the length of each.
+    urgent: Vec<u8>,
+    urgent_frames: usize,
+    /// Flows with something to send, in turn.
+    pub(super) ring: VecDeque<FlowId>,
+    /// The flow whose part is on the wire unfinished.
+    open: Option<FlowId>,
+    /// Flows whose front chunk waits for its end.
+    pub(super) holding: Vec<FlowId>,
+    handed_out: u64,
+    written: u64,
+    markers: VecDeque<Marker>,
+    pub(super) last_progress: Moment,
+}
+
+impl Egress {
+    /// Octets of whole frames that wait.
+    pub(super) fn queued_urgent(&self) -> usize {
+        self.urgent.len()
+    }
+
+    /// A whole frame to be sent before any SEND data.
+    pub(super) fn push_urgent(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.urgent);
+        self.urgent_frames += 1;
+    }
+
+    /// Octets handed out and not yet taken by the socket.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.handed_out - self.written
+    }
+
+    fn idle(&self) -> bool {
+        self.urgent.is_empty() && self.ring.is_empty() && self.open.is_none() && self.outstanding() == 0
+    }
+
+    pub(super) fn at_rest(&self) -> bool {
+        self.idle() && self.markers.is_empty()
+    }
+
+    pub(super) fn open_flow(&self) -> Option<FlowId> {
+        self.open
+    }
+
+    pub(super) fn forget(&mut self, flow: FlowId) {
+        self.ring.retain(|f| *f != flow);
+        self.holding.retain(|f| *f != flow);
+        if self.open == Some(flow) {
+            self.open = None;
+        }
+    }
+}
+
+impl Relay {
+    /// Fills `out` with about `room` octets that are to be written on this link next; empty when there is nothing. Call it
+    /// again only when `handle_written` has acknowledged all of the batch before.
+    pub fn poll_transmit(&mut self, id: LinkId, room: usize, now: Moment, out: &mut Transmit) {
+        out.clear();
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.phase == Phase::Dialling || link.egress.outstanding() > 0 {
+            return;
+        }
+        while out.octets < room && self.transmit_next(id, now, out) {}
+        let Some(link) = self.links.get_mut(id) else { return };
+        if out.octets > 0 {
+            if link.egress.outstanding() == 0 {
+                link.egress.last_progress = now;
+            }
+            link.egress.handed_out += out.octets as u64;
+            self.counts.octets_out[usize::from(link.meta.secure)] += out.octets as u64;
+            let at = now + self.settings.limits.write_stall;
+            self.arm(id, at);
+        } else {
+            self.finish_flush(id, now);
+        }
+    }
+
+    /// Adds the next piece of work to the batch; false when there is none that may leave now.
+    fn transmit_next(&mut self, id: LinkId, now: Moment, out: &mut Transmit) -> bool {
+        let Some(link) = self.links.get_mut(id) else { return false };
+        if let Some(flow) = link.egress.open {
+            return self.go_on(id, flow, now, out);
+        }
+        if !link.egress.urgent.is_empty() {
+            let from = out.heads.len();
+            out.heads.append(&mut link.egress.urgent);
+            link.egress.urgent_frames = 0;
+            out.head(from);
+            out.cut();
+            if link.egress.urgent.capacity() > 64 << 10 {
+                link.egress.urgent = Vec::new();
+            }
+            if link.paused {
+                self.resumable.push(id);
+            }
+            return true;
+        }
+        while let Some(flow_id) = self.links.get_mut(id).and_then(|l| l.egress.ring.pop_front()) {
+            let Some(flow) = self.flows.get_mut(flow_id) else { continue };
+            flow.deficit = flow.deficit.clamp(-QUANTUM, 0) + QUANTUM;
+            let mut sent = false;
+            while flow_may_send(self.flows.get(flow_id), now) {
+                sent |= self.send_part(id, flow_id, now, out);
+                let open = self.links.get(id).is_some_and(|l| l.egress.open.is_some());
+                if open || self.flows.get(flow_id).is_none_or(|f| f.deficit <= 0) {
+                    break;
+                }
+            }
+            self.leave_turn(id, flow_id, now);
+            if sent {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The flow's turn is over: it queues again if it has more, and ends if nobody feeds it any more.
+    fn leave_turn(&mut self, id: LinkId, flow_id: FlowId, now: Moment) {
+        let Some(flow) = self.flows.get_mut(flow_id) else { return };
+        flow.in_ring = false;
+        if flow.queue.is_empty() && flow.orphan {
+            self.end_flow(flow_id);
+        } else if flow.open.is_none() && flow.ready(now).is_some() {
+            flow.in_ring = true;
+            if let Some(link) = self.links.get_mut(id) {
+                link.egress.ring.push_back(flow_id);
+            }
+        } else if flow.open.is_none() && !flow.queue.is_empty() && !flow.held {
+            flow.held = true;
+            self.held.push(flow_id);
+        }
+    }
+
+    /// Writes one part of the flow's front chunk, or begins one that stays open.
+    fn send_part(&mut self, id: LinkId, flow_id: FlowId, now: Moment, out: &mut Transmit) -> bool {
+        let Some(flow) = self.flows.get_mut(flow_id) else { return false };
+        let Some(ready) = flow.ready(now) else { return false };
+        let Some(chunk) = flow.queue.front_mut() else { return false };
+        let (octets, last, whole) = match ready {
+            Ready::Part { octets, last } => (octets, last, true),
+            Ready::Open => (0, false, false),
+        };
+        let start = chunk.start + chunk.written;
+        let tid = Tid::random(&mut self.rng);
+        chunk.parts += 1;
+        if chunk.parts > 1 {
+            self.counts.parts_cut += 1;
+        }
+        let from = out.heads.len();
+        let range = range_of(chunk, start, octets, last, whole);
+        forward_request(&mut out.heads, &chunk.head, tid.as_bytes(), chunk.hops, RangeOut::Set(range), chunk.has_body);
+        out.head(from);
+        let (pending, report) = (chunk.pending, chunk.failure_report);
+        self.counts.frames_out[0] += 1;
+        if let Some(pending) = pending {
+            if let Some(p) = self.pendings.get_mut(pending) {
+                p.open_parts += 1;
+            }
+            if let Some(link) = self.links.get_mut(id) {
+                link.transactions.begin(tid, pending, start, report);
+            }
+        }
+        let Some(flow) = self.flows.get_mut(flow_id) else { return false };
+        flow.open = Some(OpenPart { tid, guard: EndLineGuard::new(tid), start, written: 0 });
+        if !whole {
+            if let Some(link) = self.links.get_mut(id) {
+                link.egress.open = Some(flow_id);
+            }
+            return self.go_on(id, flow_id, now, out);
+        }
+        let admitted = self.write_body(flow_id, octets, now, out);
+        if admitted < octets {
+            // The body holds our own end-line: the part ends before it, the rest goes on under another id (RLY-84).
+            self.counts.end_lines_in_bodies += 1;
+            self.end_part(id, flow_id, Flag::More, now, out);
+        } else {
+            let flag = if last { None } else { Some(Flag::More) };
+            self.end_part_or_chunk(id, flow_id, flag, now, out);
+        }
+        true
+    }
+
+    /// Goes on with the part that is on the wire unfinished. False when it has to wait for its sender.
+    fn go_on(&mut self, id: LinkId, flow_id: FlowId, now: Moment, out: &mut Transmit) -> bool {
+        let stall = self.settings.limits.stall_interrupt;
+        let Some(link) = self.links.get_mut(id) else { return false };
+        let waiting = !link.egress.urgent.is_empty() || !link.egress.ring.is_empty();
+        let urgent = !link.egress.urgent.is_empty();
+        let Some(flow) = self.flows.get_mut(flow_id) else {
+            link.egress.open = None;
+            return true;
+        };
+        let (Some(part), Some(chunk)) = (&flow.open, flow.queue.front()) else {
+            link.egress.open = None;
+            return true;
+        };
+        let room = flow.max_part.saturating_sub(part.written);
+        let there = chunk.buffered.min(room);
+        if urgent && part.written >= SMALL {
+            self.counts.interruptions += 1;
+            self.end_part(id, flow_id, Flag::More, now, out);
+            return true;
+        }
+        if there == 0 {
+            let ended = chunk.end.is_some() && chunk.buffered == 0;
+            let stalled =
+                waiting && part.written > 0 && (part.written >= SMALL || now.since(flow.last_input) >= stall) && !ended;
+            if ended {
+                self.end_part_or_chunk(id, flow_id, None, now, out);
+            } else if room == 0 || stalled {
+                self.counts.interruptions += u64::from(stalled);
+                self.end_part(id, flow_id, Flag::More, now, out);
+            } else {
+                if waiting {
+                    let at = flow.last_input + stall;
+                    self.arm(id, at);
+                }
+                return false;
+            }
+            return true;
+        }
+        let admitted = self.write_body(flow_id, there, now, out);
+        if admitted < there {
+            self.counts.end_lines_in_bodies += 1;
+            self.end_part(id, flow_id, Flag::More, now, out);
+        } else if self.flows.get(flow_id).is_some_and(|f| f.deficit <= 0) && waiting {
+            self.end_part(id, flow_id, Flag::More, now, out);
+        }
+        true
+    }
+
+    /// Moves up to `octets` of the front chunk into the batch, past the guard. Returns how many the guard let through.
+    fn write_body(&mut self, flow_id: FlowId, octets: u64, now: Moment, out: &mut Transmit) -> u64 {
+        let limit = self.settings.limits.session_buffer;
+        let Some(flow) = self.flows.get_mut(flow_id) else { return octets };
+        let Flow { slices, queue, open, charged, .. } = flow;
+        let (Some(chunk), Some(part)) = (queue.front_mut(), open.as_mut()) else { return octets };
+        let mut left = octets;
+        while left > 0 {
+            let Some(slice) = slices.front_mut() else { break };
+            let want = slice.octets.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let admitted = part.guard.admit(&slice.octets[..want]);
+            let whole = admitted == slice.octets.len();
+            let piece = if whole { std::mem::take(&mut slice.octets) } else { slice.octets.split_to(admitted) };
+            if !piece.is_empty() {
+                out.body(piece);
+            }
+            left -= admitted as u64;
+            if whole {
+                *charged -= slice.charge;
+                self.buffered -= slice.charge;
+                slices.pop_front();
+            }
+            if admitted < want {
+                break;
+            }
+        }
+        let moved = octets - left;
+        chunk.buffered -= moved;
+        chunk.written += moved;
+        part.written += moved;
+        flow.deficit -= moved as i64;
+        flow.last_progress = now;
+        let drained = flow.full && flow.charged < limit / 2;
+        if drained {
+            flow.full = false;
+        }
+        let (back, released) = (flow.back, moved);
+        self.credit(back, released, drained, now);
+        moved
+    }
+
+    /// The part's octets are all handed out: either the chunk goes on in another part (`Some(flag)`) or it is done.
+    fn end_part_or_chunk(&mut self, id: LinkId, flow_id: FlowId, flag: Option<Flag>, now: Moment, out: &mut Transmit) {
+        if let Some(flag) = flag {
+            return self.end_part(id, flow_id, flag, now, out);
+        }
+        let flag = self.flows.get(flow_id).and_then(|f| f.queue.front()).and_then(|c| c.end).unwrap_or(Flag::Complete);
+        self.end_part(id, flow_id, flag, now, out);
+        self.finish_chunk(flow_id, now);
+    }
+
+    /// Ends the part on the wire with this flag.
+    fn end_part(&mut self, id: LinkId, flow_id: FlowId, flag: Flag, _now: Moment, out: &mut Transmit) {
+        let (Some(flow), Some(link)) = (self.flows.get_mut(flow_id), self.links.get_mut(id)) else { return };
+        let Some(part) = flow.open.take() else { return };
+        let has_body = flow.queue.front().is_some_and(|c| c.has_body);
+        let from = out.heads.len();
+        end_line(&mut out.heads, part.tid.as_bytes(), flag, has_body);
+        out.head(from);
+        out.cut();
+        link.egress.open = None;
+        if !flow.in_ring {
+            flow.in_ring = true;
+            link.egress.ring.push_back(flow_id);
+        }
+        link.transactions.complete(&part.tid, part.start + part.written);
+        let at = link.egress.handed_out + out.octets as u64;
+        link.egress.markers.push_back(Marker { at, tid: part.tid });
+    }
+
+    /// The front chunk has left completely; the next one may have been waiting behind it.
+    fn finish_chunk(&mut self, flow_id: FlowId, now: Moment) {
+        let hold = self.settings.limits.hold;
+        let Some(flow) = self.flows.get_mut(flow_id) else { return };
+        let Some(chunk) = flow.queue.pop_front() else { return };
+        flow.charged -= CHUNK_OVERHEAD;
+        self.buffered -= CHUNK_OVERHEAD;
+        flow.last_progress = now;
+        if let Some(next) = flow.queue.front() {
+            flow.hold_until = next.arrived + hold;
+        } else if flow.slices.capacity() > 64 || flow.queue.capacity() > 64 {
+            flow.slices.shrink_to(4);
+            flow.queue.shrink_to(2);
+        }
+        self.counts
+            .forward_latency
+            .observe(&LATENCY_BOUNDS_US, u64::try_from(now.since(chunk.arrived).as_micros()).unwrap_or(u64::MAX));
+        if let Some(pending) = chunk.pending {
+            self.all_parts_out(pending, now);
+        }
+    }
+
+    /// The socket has taken `octets` of the batch.
+    pub fn handle_written(&mut self, id: LinkId, octets: usize, now: Moment) {
+        let wait = self.settings.limits.transaction;
+        let Some(link) = self.links.get_mut(id) else { return };
+        let egress = &mut link.egress;
+        egress.written = (egress.written + octets as u64).min(egress.handed_out);
+        egress.last_progress = now;
+        let mut sent = false;
+        let mut forgotten: Vec<(PendingId, u64, u64)> = Vec::new();
+        while egress.markers.front().is_some_and(|m| m.at <= egress.written) {
+            if let Some(marker) = egress.markers.pop_front() {
+                sent = true;
+                let old = link.transactions.sent(marker.tid, now);
+                forgotten.extend(old.map(|t| (t.pending, t.first, t.behind)));
+            }
+        }
+        let more = egress.outstanding() == 0;
+        for (pending, ..) in forgotten {
+            self.settle_silently(pending, now);
+        }
+        if sent {
+            self.arm(id, now + wait);
+        }
+        if more {
+            self.touch(id);
+        }
+    }
+
+    /// A link that only had to get rid of its last frames closes when they are written.
+    pub(super) fn finish_flush(&mut self, id: LinkId, now: Moment) {
+        let Some(link) = self.links.get(id) else { return };
+        if let Phase::Flushing { reason, .. } = link.phase
+            && link.egress.outstanding() == 0
+            && link.egress.urgent.is_empty()
+        {
+            self.forget_link(id, reason, now);
+            self.outputs.push_back(Output::Close { link: id, reason });
+        }
+    }
+}
+
+fn flow_may_send(flow: Option<&Flow>, now: Moment) -> bool {
+    flow.is_some_and(|f| f.open.is_none() && f.ready(now).is_some())
+}
+
+/// The Byte-Range of a part: true numbers where they are known (RFC 4975 section 7.1.1; AMB-24 to 27).
+fn range_of(chunk: &Queued, start: u64, octets: u64, last: bool, whole: bool) -> ByteRange {
+    let end = start + octets - 1;
+    let final_part = whole && last && chunk.end == Some(Flag::Complete);
+    let seen = chunk.start + chunk.written + chunk.buffered - 1;
+    let total = match chunk.total {
+        // `$` tells the truth about the total, whatever was announced.
+        _ if final_part => Some(end),
+        Some(total) if total >= seen => Some(total),
+        _ => None,
+    };
+    ByteRange { start, end: (whole && octets <= SMALL).then_some(end), total }
+}
+
+impl Transactions {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,167 @@
+//! What waits to leave on a link for one session and direction: chunks in order, their octets, their accounting.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::arena::Key;
+use super::link::LinkId;
+use super::pending::PendingId;
+use super::source::SourceRef;
+use crate::moment::Moment;
+use crate::msrp::{FailureReport, Flag, Head, Tid};
+
+/// Key of a flow on its shard.
+pub(super) type FlowId = Key<Flow>;
+
+/// Rough octets of bookkeeping of a queued chunk and of a slice: charged with the octets themselves, so that a flood of
+/// tiny chunks cannot hide behind their small bodies.
+pub(super) const CHUNK_OVERHEAD: usize = 192;
+pub(super) const SLICE_OVERHEAD: usize = 48;
+
+/// A chunk as it came, on its way out in one or more parts.
+pub(super) struct Queued {
+    pub(super) head: Head,
+    pub(super) hops: usize,
+    pub(super) failure_report: FailureReport,
+    /// The record of its fate, kept when somebody may have to be told.
+    pub(super) pending: Option<PendingId>,
+    pub(super) has_body: bool,
+    /// Position of its first octet in the message.
+    pub(super) start: u64,
+    pub(super) total: Option<u64>,
+    /// Octets of it that wait in the flow's slices.
+    pub(super) buffered: u64,
+    /// Octets of it that have been handed to the socket's batch.
+    pub(super) written: u64,
+    pub(super) end: Option<Flag>,
+    /// Parts that were begun.
+    pub(super) parts: u32,
+    pub(super) arrived: Moment,
+}
+
+/// A slice of body and what it costs.
+pub(super) struct Slice {
+    pub(super) octets: Bytes,
+    pub(super) charge: usize,
+    /// Copied out or judged large enough to stay.
+    pub(super) settled: bool,
+}
+
+/// A part that is on the wire and not ended: its chunk is still arriving.
+pub(super) struct OpenPart {
+    pub(super) tid: Tid,
+    pub(super) guard: crate::msrp::EndLineGuard,
+    pub(super) start: u64,
+    pub(super) written: u64,
+}
+
+/// The receiving half of a way.
+pub(super) struct Flow {
+    pub(super) link: LinkId,
+    pub(super) back: SourceRef,
+    pub(super) queue: VecDeque<Queued>,
+    pub(super) slices: VecDeque<Slice>,
+    /// What the slices and chunks cost.
+    pub(super) charged: usize,
+    /// Charged octets that a source on another shard is still owed credit for.
+    pub(super) deficit: i64,
+    pub(super) in_ring: bool,
+    pub(super) open: Option<OpenPart>,
+    /// The front chunk need not wait for its end any longer.
+    pub(super) hold_until: Moment,
+    pub(super) held: bool,
+    pub(super) last_input: Moment,
+    pub(super) last_progress: Moment,
+    /// SENDs that await an answer or their turn.
+    pub(super) unsettled: usize,
+    /// The source was stopped.
+    pub(super) full: bool,
+    pub(super) full_since: Moment,
+    pub(super) dirty: bool,
+    /// The source is gone: the flow ends when it is empty.
+    pub(super) orphan: bool,
+    pub(super) max_part: u64,
+}
+
+impl Flow {
+    pub(super) fn new(link: LinkId, back: SourceRef, max_part: u64, now: Moment) -> Flow {
+        Flow {
+            link,
+            back,
+            queue: VecDeque::new(),
+            slices: VecDeque::new(),
+            charged: 0,
+            deficit: 0,
+            in_ring: false,
+            open: None,
+            hold_until: Moment::FAR,
+            held: false,
+            last_input: now,
+            last_progress: now,
+            unsettled: 0,
+            full: false,
+            full_since: now,
+            dirty: false,
+            orphan: false,
+            max_part,
+        }
+    }
+
+    /// Octets that the next part would take, if it may leave now (DESIGN: the hold rule): the front chunk has ended, or so
+    /// much of it is there that a full part leaves a rest worth sending, or it has waited long enough.
+    pub(super) fn ready(&self, now: Moment) -> Option<Ready> {
+        let front = self.queue.front()?;
+        let there = front.buffered;
+        if front.end.is_some() {
+            if there <= self.max_part {
+                return Some(Ready::Part { octets: there, last: true });
+            }
+            // RFC 4975 7.1.1: no chunks of our making under 2048 octets but the last: parts of equal size.
+            let parts = there.div_ceil(self.max_part);
+            return Some(Ready::Part { octets: there.div_ceil(parts), last: false });
+        }
+        if there >= self.max_part + SMALL {
+            return Some(Ready::Part { octets: self.max_part, last: false });
+        }
+        (there > 0 && now >= self.hold_until).then_some(Ready::Open)
+    }
+
+    /// Keeps what stays behind after a batch from pinning the buffers that were read into: small slices are copied out,
+    /// large ones are charged for the whole buffer they hold.
+    pub(super) fn settle(&mut self, read_buffer: usize) {
+        self.dirty = false;
+        for slice in self.slices.iter_mut().rev() {
+            if slice.settled {
+                break;
+            }
+            slice.settled = true;
+            self.charged -= slice.charge;
+            if slice.octets.len() * 4 < read_buffer {
+                slice.octets = Bytes::copy_from_slice(&slice.octets);
+                slice.charge = slice.octets.len() + SLICE_OVERHEAD;
+            } else {
+                slice.charge = slice.octets.len().max(read_buffer) + SLICE_OVERHEAD;
+            }
+            self.charged += slice.charge;
+        }
+        for chunk in self.queue.iter_mut().rev() {
+            if chunk.head.is_detached() {
+                break;
+            }
+            chunk.head.detach();
+        }
+    }
+}
+
+/// Octets up to which a chunk has a numeric range end and is written in one piece (RFC 4975 section 7.1.1).
+pub(super) const SMALL: u64 = 2048;
+
+/// What may leave now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ready {
+    /// A part whose octets are all there.
+    Part { octets: u64, last: bool },
+    /// The beginning of a chunk that is still arriving.
+    Open,
+}

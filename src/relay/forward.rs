@@ -1,0 +1,548 @@
+//! A SEND on its way through: answered at once toward the previous hop, streamed toward the next (RFC 4976 section
+//! 6.4.1; msrp-relay.md 5.3).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::event::DEPTH_BOUNDS;
+use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, Queued, SLICE_OVERHEAD, Slice};
+use super::link::{Frame, LinkId, Phase};
+use super::pending::Pending;
+use super::route::{Asker, Binding, Place, Refusal};
+use super::session::{TokenId, Way};
+use super::short::Short;
+use super::source::{Source, SourceId, SourceRef, Target};
+use super::{Output, Relay};
+use crate::moment::Moment;
+use crate::msrp::{FailureReport, Flag, Head, Path, Status};
+
+/// A chunk as its source hands it to its flow.
+pub(super) struct Start {
+    pub(super) head: Head,
+    pub(super) hops: usize,
+    pub(super) has_body: bool,
+    pub(super) serial: u32,
+    pub(super) from_path: Arc<[u8]>,
+    pub(super) token_uri: Arc<[u8]>,
+}
+
+/// Where a SEND goes.
+enum Found {
+    Way(SourceId),
+    /// To us: the token is the last URI.
+    Here,
+    /// Another shard decides; the request waits or moves with its link.
+    Asked,
+}
+
+impl Relay {
+    /// The head of a SEND is complete.
+    pub(super) fn begin_send(&mut self, id: LinkId, head: Head, has_body: bool, now: Moment) {
+        self.set_frame(id, Frame::Skip);
+        match self.check_request(&head) {
+            Ok(()) => {}
+            Err(None) => return self.unanswerable(id, now),
+            Err(Some(refusal)) => return self.refuse(id, &head, refusal, now),
+        }
+        if has_body && (head.message_id().is_none() || head.content_type().is_none()) {
+            return self.refuse(id, &head, Refusal::Bad, now);
+        }
+        // ADV-C08: no position may wrap.
+        if head.byte_range().is_some_and(|r| r.start > u64::MAX / 2) {
+            return self.refuse(id, &head, Refusal::Bad, now);
+        }
+        match self.find_way(id, &head, has_body, now) {
+            Ok(Found::Way(source)) => self.begin_chunk(id, source, head, has_body, now),
+            Ok(Found::Asked) => {}
+            Ok(Found::Here) if has_body => self.refuse(id, &head, Refusal::NoSession, now),
+            Ok(Found::Here) => {
+                // A bodiless SEND to the token alone asks whether the session lives (RLY-94).
+                self.end_probation(id);
+                self.counts.keep_alives += 1;
+                if head.failure_report() == FailureReport::Yes {
+                    self.respond(id, &head, Status::OK, &[], now);
+                }
+            }
+            Err(refusal) => self.refuse(id, &head, refusal, now),
+        }
+    }
+
+    /// The way of this SEND: known from an earlier chunk, or admitted now.
+    fn find_way(&mut self, id: LinkId, head: &Head, has_body: bool, now: Moment) -> Result<Found, Refusal> {
+        let to = head.to_path().ok_or(Refusal::Bad)?;
+        let from = head.from_path().ok_or(Refusal::Bad)?;
+        let from_first = from.first().ok_or(Refusal::Bad)?;
+        self.check_identity(id, from_first)?;
+        if let Some(source) = self.known_way(id, to, now) {
+            self.refresh(source, head);
+            return Ok(Found::Way(source));
+        }
+        let link = self.links.get(id).ok_or(Refusal::NoSession)?;
+        let asker = Asker::of(self.shard, id, link);
+        let place = self.admit(&asker, to, from_first, 0, now)?;
+        let next = to.after(1);
+        match place.to {
+            Binding::Here => Ok(Found::Here),
+            Binding::Link(target) => Ok(Found::Way(self.lay_way(id, head, &place, target, next, now))),
+            Binding::Dial(ref dial) => {
+                // The far side of a token is known by the URI its owner writes; towards an owner there is nothing to bind.
+                let far = if place.from_owner && place.inner.is_none() { to.texts().nth(place.hops) } else { None };
+                let target = self.dial_link(dial.clone(), place.token, far, now)?;
+                Ok(Found::Way(self.lay_way(id, head, &place, target, next, now)))
+            }
+            Binding::Abroad(_) | Binding::Home(..) => {
+                self.ask_abroad(id, head, has_body, &asker, &place, now);
+                Ok(Found::Asked)
+            }
+        }
+    }
+
+    fn known_way(&mut self, id: LinkId, to: Path<'_>, now: Moment) -> Option<SourceId> {
+        let uri = crate::msrp::Uri::parse(to.first()?).ok()?;
+        let token = TokenId::parse(uri.session_id()?)?;
+        let next = to.after(1);
+        let here = self.here(id);
+        let find = |ways: &[Way]| ways.iter().find(|w| w.from == here && *w.next == *next).map(|w| (w.source, w.inner));
+        let (source, inner) = match self.sessions.get_mut(&token) {
+            Some(session) if session.expires > now || !session.expires_named => {
+                session.last_used = now;
+                find(&session.ways)?
+            }
+            Some(_) => return None,
+            None => find(self.abroad.get(&(id, token))?)?,
+        };
+        if inner.is_some_and(|t| !self.sessions.contains_key(&t)) {
+            return None;
+        }
+        // The way was admitted for this spelling of the token URI; another spelling is admitted anew.
+        let same = self.sources.get(source).is_some_and(|s| *s.token_uri == *uri.text());
+        same.then_some(source)
+    }
+
+    /// Keeps the source's idea of the sender's From-Path true without allocating while it does not change.
+    fn refresh(&mut self, source: SourceId, head: &Head) {
+        let Some(from) = head.from_path() else { return };
+        if let Some(s) = self.sources.get_mut(source)
+            && *s.from_path != *from.after(0)
+        {
+            s.from_path = from.after(0).into();
+        }
+    }
+
+    /// Makes the two halves of a way.
+    fn lay_way(
+        &mut self,
+        id: LinkId,
+        head: &Head,
+        place: &Place,
+        target: LinkId,
+        next: &[u8],
+        now: Moment,
+    ) -> SourceId {
+        let source = self.new_source(id, head, place.token, place.from_owner, place.hops);
+        let back = SourceRef { shard: self.shard, source };
+        let flow = self.new_flow(target, back, now);
+        if let Some(s) = self.sources.get_mut(source) {
+            s.target = Target::Here(flow);
+        }
+        let way = Way { from: self.here(id), next: next.into(), inner: place.inner, source };
+        if let Some(session) = self.sessions.get_mut(&place.token) {
+            session.ways.push(way);
+        }
+        source
+    }
+
+    pub(super) fn new_source(
+        &mut self,
+        id: LinkId,
+        head: &Head,
+        token: TokenId,
+        from_owner: bool,
+        hops: usize,
+    ) -> SourceId {
+        let text = |p: Option<Path<'_>>| p.map_or(&b""[..], |p| p.after(0)).to_vec();
+        let relay = self.links.get(id).and_then(|l| l.relay_name().cloned());
+        let source = self.sources.insert(Source {
+            link: id,
+            relay,
+            token,
+            from_owner,
+            token_uri: head.to_path().and_then(|p| p.first()).unwrap_or_default().into(),
+            from_path: text(head.from_path()).into(),
+            hops,
+            target: Target::Asked,
+            next_serial: 0,
+            poisoned: Default::default(),
+            answered: Vec::new(),
+            reports: (0, Moment::ZERO),
+            deferred: Vec::new(),
+            full: false,
+            in_flight: 0,
+        });
+        if let Some(link) = self.links.get_mut(id) {
+            link.sources.push(source);
+        }
+        source
+    }
+
+    pub(super) fn new_flow(&mut self, target: LinkId, back: SourceRef, now: Moment) -> FlowId {
+        let max_part = self.max_part(target);
+        let flow = self.flows.insert(Flow::new(target, back, max_part, now));
+        if let Some(link) = self.links.get_mut(target) {
+            link.flows.push(flow);
+        }
+        flow
+    }
+
+    /// Largest part toward a link (IOP-23): 10 000 octets unless it is of our kind or configured otherwise.
+    pub(super) fn max_part(&self, target: LinkId) -> u64 {
+        let Some(link) = self.links.get(target) else { return self.settings.max_chunk };
+        let name = link.relay_name().map(|n| n.to_string()).or_else(|| link.dial.as_ref().map(|d| d.host.clone()));
+        let configured = name.and_then(|n| self.settings.peers.get(&n).and_then(|p| p.max_chunk));
+        configured.unwrap_or(if link.meta.own_kind {
+            self.settings.max_chunk_own_kind
+        } else {
+            self.settings.max_chunk
+        })
+    }
+
+    /// A link that will be connected; what is queued on it waits.
+    pub(super) fn dial_link(
+        &mut self,
+        dial: super::Dial,
+        token: TokenId,
+        far_uri: Option<&[u8]>,
+        now: Moment,
+    ) -> Result<LinkId, Refusal> {
+        let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
+        let user = session.user.clone();
+        let local = self.settings.authorities.first().cloned().map(Arc::new).ok_or(Refusal::Policy)?;
+        let meta = super::Meta {
+            peer: None,
+            secure: dial.secure,
+            auth: false,
+            local,
+            relay: None,
+            own_kind: false,
+            bulk: dial.bulk,
+        };
+        let link = super::Link::new(meta, Phase::Dialling, Some(dial.clone()), self.settings.wire, now);
+        let id = self.links.insert(link);
+        self.counts.links_opened[1] += 1;
+        let shared = !dial.peer || self.settings.peers.get(&dial.host).is_none_or(|p| p.multiplex);
+        if shared && !dial.bulk {
+            self.next_hops.insert(dial.clone(), id);
+        }
+        if let Some(uri) = far_uri {
+            let relay = (dial.peer && dial.secure).then(|| Arc::from(dial.host.as_str()));
+            self.bind_far(token, self.here(id), relay, uri);
+        }
+        self.outputs.push_back(Output::Dial { link: id, to: dial, user });
+        Ok(id)
+    }
+
+    /// A chunk whose way is known begins.
+    pub(super) fn begin_chunk(&mut self, id: LinkId, source_id: SourceId, head: Head, has_body: bool, now: Moment) {
+        let Some(source) = self.sources.get_mut(source_id) else {
+            return self.refuse(id, &head, Refusal::NoSession, now);
+        };
+        if let Some(status) = source.poison(head.message_id(), now) {
+            return self.refuse(id, &head, Refusal::Poisoned(status), now);
+        }
+        let range = head.byte_range();
+        let limit = self.settings.limits.max_message;
+        if limit.is_some_and(|most| range.and_then(|r| r.total).is_some_and(|total| total > most)) {
+            return self.refuse(id, &head, Refusal::TooLarge, now);
+        }
+        if self.settings.require_signed && has_body && !is_signed(head.content_type()) {
+            return self.refuse(id, &head, Refusal::Media, now);
+        }
+        let serial = source.next_serial;
+        source.next_serial = serial.wrapping_add(1);
+        let start = Start {
+            head: head.clone(),
+            hops: source.hops,
+            has_body,
+            serial,
+            from_path: source.from_path.clone(),
+            token_uri: source.token_uri.clone(),
+        };
+        let result = match source.target {
+            Target::Here(flow) => self.push_start(flow, start, now),
+            Target::There { shard, flow } => {
+                self.post_start(shard, flow, source_id, start);
+                Ok(())
+            }
+            Target::Asked => Err(Refusal::NoSession),
+        };
+        if let Err(refusal) = result {
+            return self.refuse(id, &head, refusal, now);
+        }
+        self.end_probation(id);
+        if !has_body {
+            self.counts.keep_alives += 1;
+        }
+        self.set_frame(id, Frame::Chunk { source: source_id, serial, head, received: 0 });
+    }
+
+    /// A chunk joins its flow.
+    pub(super) fn push_start(&mut self, id: FlowId, start: Start, now: Moment) -> Result<(), Refusal> {
+        let cap = self.settings.limits.transactions_per_session;
+        let relay_cap = self.settings.limits.transactions_per_relay_link;
+        let Some(flow) = self.flows.get(id) else { return Err(Refusal::NoSession) };
+        let Some(link) = self.links.get(flow.link) else { return Err(Refusal::NoSession) };
+        let head = start.head;
+        let report = head.failure_report();
+        if report == FailureReport::Yes && flow.unsettled >= cap || link.transactions.len() >= relay_cap {
+            return Err(Refusal::TooMany);
+        }
+        self.counts.queue_depth.observe(&DEPTH_BOUNDS, flow.charged as u64);
+        let range = head.byte_range();
+        let total = range.and_then(|r| r.total);
+        let back = flow.back;
+        let pending = (report != FailureReport::No).then(|| {
+            self.pendings.insert(Pending {
+                flow: id,
+                back,
+                serial: start.serial,
+                message: head.message_id().map(Short::new),
+                from_path: start.from_path,
+                token_uri: start.token_uri,
+                failure_report: report,
+                total,
+                open_parts: 0,
+                all_out: false,
+                failed: None,
+            })
+        });
+        let Some(flow) = self.flows.get_mut(id) else { return Err(Refusal::NoSession) };
+        if report == FailureReport::Yes {
+            flow.unsettled += 1;
+        }
+        if flow.queue.is_empty() {
+            flow.hold_until = now + self.settings.limits.hold;
+            flow.last_progress = now;
+            if !flow.held {
+                flow.held = true;
+                self.held.push(id);
+            }
+        }
+        flow.last_input = now;
+        flow.queue.push_back(Queued {
+            head,
+            hops: start.hops,
+            failure_report: report,
+            pending,
+            has_body: start.has_body,
+            start: range.map_or(1, |r| r.start),
+            total,
+            buffered: 0,
+            written: 0,
+            end: None,
+            parts: 0,
+            arrived: now,
+        });
+        flow.charged += CHUNK_OVERHEAD;
+        self.buffered += CHUNK_OVERHEAD;
+        self.dirty(id);
+        Ok(())
+    }
+
+    /// Octets of the chunk that is arriving.
+    pub(super) fn continue_send(&mut self, id: LinkId, octets: Bytes, now: Moment) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Frame::Chunk { source, serial, received, .. } = &mut link.frame else { return };
+        *received += octets.len() as u64;
+        let (source_id, serial, received) = (*source, *serial, *received);
+        let Some(source) = self.sources.get_mut(source_id) else {
+            return self.abandon_chunk(id, Refusal::NoSession, now);
+        };
+        if self.settings.limits.max_message.is_some_and(|most| received > most) {
+            return self.refuse_running(id, source_id, serial, Refusal::TooLarge, now);
+        }
+        match source.target {
+            Target::Here(flow) => {
+                let link_relay = source.relay.is_some();
+                self.push_body(flow, octets, now);
+                if link_relay {
+                    self.check_overflow(id, source_id, serial, flow, now);
+                }
+            }
+            Target::There { shard, flow } => self.post_body(id, shard, flow, source_id, octets, now),
+            Target::Asked => {}
+        }
+    }
+
+    /// The incoming chunk lost its way: it is answered now and its rest is dropped.
+    fn abandon_chunk(&mut self, id: LinkId, refusal: Refusal, now: Moment) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if let Frame::Chunk { head, .. } = std::mem::replace(&mut link.frame, Frame::Skip) {
+            self.refuse(id, &head, refusal, now);
+        }
+    }
+
+    /// Refuses a chunk that is partly forwarded: the sender gets the response, the receiver `#`, and of the message nothing
+    /// more passes.
+    pub(super) fn refuse_running(
+        &mut self,
+        id: LinkId,
+        source_id: SourceId,
+        serial: u32,
+        refusal: Refusal,
+        now: Moment,
+    ) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Frame::Chunk { head, .. } = std::mem::replace(&mut link.frame, Frame::Skip) else { return };
+        self.poison(source_id, head.message_id(), refusal.status(), now);
+        if let Some(source) = self.sources.get_mut(source_id) {
+            if head.failure_report() != FailureReport::No {
+                source.answered.push(serial);
+            }
+            match source.target {
+                Target::Here(flow) => self.abort_message(flow, head.message_id(), refusal.status(), now),
+                Target::There { shard, flow } => self.post_abort(shard, flow, head.message_id(), refusal.status()),
+                Target::Asked => {}
+            }
+        }
+        self.refuse(id, &head, refusal, now);
+    }
+
+    /// Body octets join their flow; a full flow stops its source.
+    pub(super) fn push_body(&mut self, id: FlowId, octets: Bytes, now: Moment) {
+        let limit = self.settings.limits.session_buffer;
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let charge = octets.len() + SLICE_OVERHEAD;
+        let len = octets.len() as u64;
+        let single = flow.queue.len() == 1;
+        let Some(back) = flow.queue.back_mut() else { return };
+        if back.end.is_some() {
+            return;
+        }
+        back.buffered += len;
+        let ready = single && (flow.open.is_some() || back.buffered >= flow.max_part + super::flow::SMALL);
+        flow.last_input = now;
+        flow.slices.push_back(Slice { octets, charge, settled: false });
+        flow.charged += charge;
+        self.buffered += charge;
+        let filled = !flow.full && flow.charged >= limit;
+        if filled {
+            flow.full = true;
+            flow.full_since = now;
+        }
+        let back = flow.back;
+        self.dirty(id);
+        if filled {
+            self.stop_source(back, now);
+        }
+        if ready || filled {
+            self.wake(id);
+        }
+    }
+
+    /// The chunk that is arriving has ended.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn end_send(
+        &mut self,
+        id: LinkId,
+        source_id: SourceId,
+        _serial: u32,
+        head: &Head,
+        received: u64,
+        flag: Flag,
+        now: Moment,
+    ) {
+        let Some(source) = self.sources.get(source_id) else {
+            return self.refuse(id, head, Refusal::NoSession, now);
+        };
+        let (token, from_owner) = (source.token, source.from_owner);
+        match source.target {
+            Target::Here(flow) => self.push_end(flow, flag, now),
+            Target::There { shard, flow } => self.post_end(shard, flow, flag),
+            Target::Asked => {}
+        }
+        if head.failure_report() == FailureReport::Yes {
+            self.respond(id, head, Status::OK, &[], now);
+        }
+        if let Some(session) = self.sessions.get_mut(&token) {
+            session.tally.add(from_owner, received, flag == Flag::Complete);
+        }
+    }
+
+    pub(super) fn push_end(&mut self, id: FlowId, flag: Flag, now: Moment) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let Some(back) = flow.queue.back_mut() else { return };
+        if back.end.is_none() {
+            back.end = Some(flag);
+        }
+        flow.last_input = now;
+        self.wake(id);
+    }
+
+    /// The flow may have something to send: it takes its turn on its link.
+    pub(super) fn wake(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let link_id = flow.link;
+        if !flow.in_ring
+            && let Some(link) = self.links.get_mut(link_id)
+            && link.egress.open_flow() != Some(id)
+        {
+            flow.in_ring = true;
+            link.egress.ring.push_back(id);
+        }
+        self.touch(link_id);
+    }
+
+    fn dirty(&mut self, id: FlowId) {
+        if let Some(flow) = self.flows.get_mut(id)
+            && !flow.dirty
+        {
+            flow.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// A chunk that has not ended with its batch leaves when its hold is over.
+    pub(super) fn arm_hold(&mut self, id: FlowId, _now: Moment) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.held = false;
+        let waits = flow.queue.front().is_some_and(|q| q.end.is_none());
+        let (link, at) = (flow.link, flow.hold_until);
+        if waits && let Some(l) = self.links.get_mut(link) {
+            l.egress.holding.push(id);
+            self.arm(link, at);
+        }
+    }
+
+    /// The sender vanished or gave up inside a chunk: the receiver is told with `#` (AMB-64).
+    pub(super) fn cut_short(&mut self, source_id: SourceId, now: Moment) {
+        let flag = if self.settings.abort_lost { Flag::Abort } else { Flag::More };
+        self.counts.aborts += 1;
+        match self.sources.get(source_id).map(|s| s.target) {
+            Some(Target::Here(flow)) => self.push_end(flow, flag, now),
+            Some(Target::There { shard, flow }) => self.post_end(shard, flow, flag),
+            _ => {}
+        }
+    }
+}
+
+impl super::session::Tally {
+    fn add(&mut self, from_owner: bool, octets: u64, complete: bool) {
+        let (o, m) = if from_owner {
+            (&mut self.octets_from_owner, &mut self.messages_from_owner)
+        } else {
+            (&mut self.octets_to_owner, &mut self.messages_to_owner)
+        };
+        *o += octets;
+        *m += u64::from(complete);
+    }
+}
+
+fn is_signed(content_type: Option<&[u8]>) -> bool {
+    const SIGNED: &[u8] = b"multipart/signed";
+    content_type.is_some_and(|t| {
+        t.len() >= SIGNED.len()
+            && t[..SIGNED.len()].eq_ignore_ascii_case(SIGNED)
+            && t.get(SIGNED.len()).is_none_or(|c| matches!(c, b';' | b' ' | b'\t'))
+    })
+}

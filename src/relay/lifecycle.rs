@@ -1,0 +1,455 @@
+//! How links and sessions begin and end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flow::FlowId;
+use super::link::{CloseReason, DialFailure, Frame, LinkId, Meta, Phase, Probation, RelayIdentity};
+use super::session::{Owner, SessionEnd, TokenId};
+use super::source::{SourceId, Target};
+use super::{Event, Link, Output, Relay, SessionRecord};
+use crate::moment::Moment;
+use crate::msrp::{Status, Uri};
+
+/// Last frames of a link that is to close have this long to leave.
+const FLUSH: Duration = Duration::from_secs(5);
+
+impl Relay {
+    /// A connection was accepted (and its TLS handshake is done).
+    pub fn handle_accepted(&mut self, meta: Meta, now: Moment) -> LinkId {
+        let probation = meta.relay.is_none().then(|| self.settings.limits.probation);
+        let mut link = Link::new(meta, Phase::Open, None, self.settings.wire, now);
+        link.probation = probation.map(|time| Probation { until: now + time, failures: 0 });
+        let id = self.links.insert(link);
+        self.counts.links_opened[0] += 1;
+        self.register_relay(id);
+        let idle = now + self.settings.limits.idle_foreign;
+        self.arm(id, probation.map_or(idle, |time| now + time));
+        id
+    }
+
+    /// A link without a socket, whose other end lives in this process: a chat room, a gateway, a test.
+    pub fn handle_local_endpoint(&mut self, now: Moment) -> LinkId {
+        let local = self.settings.authorities.first().cloned().map(Arc::new);
+        let local = local.unwrap_or_else(|| {
+            Arc::new(super::Authority {
+                scheme: crate::msrp::Scheme::Msrps,
+                host: self.settings.hostname.clone(),
+                port: 2855,
+            })
+        });
+        let secure = local.scheme == crate::msrp::Scheme::Msrps;
+        let meta = Meta { peer: None, secure, auth: true, local, relay: None, own_kind: true, bulk: false };
+        self.links.insert(Link::new(meta, Phase::Open, None, self.settings.wire, now))
+    }
+
+    /// Gives a local endpoint a token, so that far sides reach it. Returns the URI.
+    pub fn bind_local(&mut self, link: LinkId, user: &str, now: Moment) -> Option<Arc<[u8]>> {
+        let life = Duration::from_secs(u32::MAX.into());
+        self.mint(link, user.into(), now + life, true, None, now).map(|(_, uri)| uri)
+    }
+
+    /// A dialled connection is there, its certificate verified.
+    pub fn handle_dialled(
+        &mut self,
+        id: LinkId,
+        peer: std::net::SocketAddr,
+        relay: Option<RelayIdentity>,
+        own_kind: bool,
+        now: Moment,
+    ) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.meta.peer = Some(peer);
+        link.meta.relay = relay.map(Arc::new);
+        link.meta.own_kind = own_kind;
+        link.phase = Phase::Open;
+        link.last_input = now;
+        let flows = link.flows.clone();
+        let max_part = self.max_part(id);
+        for flow in flows {
+            if let Some(f) = self.flows.get_mut(flow) {
+                f.max_part = max_part;
+            }
+        }
+        self.register_relay(id);
+        let at = now + self.settings.limits.idle_foreign;
+        self.arm(id, at);
+        self.touch(id);
+    }
+
+    /// A dial failed; what waited for it has failed too.
+    pub fn handle_dial_failed(&mut self, id: LinkId, failure: DialFailure, now: Moment) {
+        self.forget_link(id, CloseReason::DialFailed(failure), now);
+    }
+
+    /// The other end will send nothing more. What it sent is still dealt with, answers are flushed, then the link closes
+    /// (AMB-93).
+    pub fn handle_eof(&mut self, id: LinkId, now: Moment) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.eof = true;
+        self.pump(id, now);
+    }
+
+    /// All input of a finished link is dealt with: its running chunk is cut short, its answers go out.
+    pub(super) fn finish_eof(&mut self, id: LinkId, now: Moment) {
+        let Some(link) = self.links.get(id) else { return };
+        if !link.eof || link.waiting.is_some() || link.full_flows > 0 || link.phase != Phase::Open {
+            return;
+        }
+        self.close_flushing(id, CloseReason::Eof, now);
+    }
+
+    /// The connection is gone.
+    pub fn handle_lost(&mut self, id: LinkId, now: Moment) {
+        self.forget_link(id, CloseReason::Lost, now);
+    }
+
+    /// Asks for this link to be closed after its last frames have left.
+    pub(super) fn close_flushing(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if matches!(link.phase, Phase::Flushing { .. }) {
+            return;
+        }
+        link.phase = Phase::Flushing { reason, until: now + FLUSH };
+        self.release_bindings(id, reason, now);
+        self.arm(id, now + FLUSH);
+        self.touch(id);
+    }
+
+    /// Closes a link without another octet.
+    pub(super) fn close_now(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
+        self.forget_link(id, reason, now);
+        self.outputs.push_back(Output::Close { link: id, reason });
+    }
+
+    /// Ends what the link meant to others and removes it.
+    pub(super) fn forget_link(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
+        self.release_bindings(id, reason, now);
+        let Some(link) = self.links.remove(id) else { return };
+        self.counts.links_closed += 1;
+        let relay = link.relay_name().cloned();
+        self.outputs.push_back(Output::Event(Event::LinkClosed { peer: link.meta.peer, reason, relay }));
+    }
+
+    /// The link is no owner, no far side, no source and no target any more. Its own last frames stay.
+    pub(super) fn release_bindings(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.waiting = None;
+        let owned = std::mem::take(&mut link.owned);
+        let far_of = std::mem::take(&mut link.far_of);
+        let sources = std::mem::take(&mut link.sources);
+        let flows = std::mem::take(&mut link.flows);
+        let was_owner = !owned.is_empty();
+        let dialled = link.dialled;
+        let frame = std::mem::replace(&mut link.frame, Frame::None);
+        let name = link.relay_name().cloned();
+        let dial = link.dial.clone();
+        if let Some(dial) = dial
+            && self.next_hops.get(&dial) == Some(&id)
+        {
+            self.next_hops.remove(&dial);
+        }
+        if let Some(links) = name.and_then(|n| self.relays.get_mut(&n)) {
+            links.retain(|l| *l != id);
+        }
+        if let Frame::Chunk { source, .. } = frame {
+            self.cut_short(source, now);
+        }
+        let here = self.here(id);
+        for token in far_of {
+            if let Some(session) = self.sessions.get_mut(&token) {
+                session.far.retain(|f| f.link != here);
+            } else {
+                self.far_gone(token, id);
+            }
+        }
+        for source in sources {
+            self.end_source(source);
+        }
+        let status = match reason {
+            CloseReason::DialFailed(DialFailure::Policy | DialFailure::Quota) => Status::FORBIDDEN,
+            _ if was_owner && !dialled => Status::NO_SESSION,
+            _ => Status::TIMEOUT,
+        };
+        for flow in flows {
+            self.fail_flow(flow, status, now);
+        }
+        if let Some(link) = self.links.get_mut(id) {
+            let unanswered: Vec<_> = link.transactions.drain().collect();
+            link.reverse.clear();
+            for t in unanswered {
+                self.settle_part(t.pending, t.first, t.behind, Err(status), now);
+            }
+        }
+        for token in owned {
+            self.end_session(&token, SessionEnd::OwnerGone, now);
+        }
+        let abroad: Vec<_> = self.abroad.keys().filter(|(link, _)| *link == id).copied().collect();
+        for key in abroad {
+            self.abroad.remove(&key);
+        }
+    }
+
+    /// The sender is gone: its flow sends what it has and ends.
+    pub(super) fn end_source(&mut self, id: SourceId) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let (token, target, link) = (source.token, source.target, source.link);
+        if let Some(session) = self.sessions.get_mut(&token) {
+            session.ways.retain(|w| w.source != id);
+        }
+        if let Some(l) = self.links.get_mut(link) {
+            l.sources.retain(|s| *s != id);
+        }
+        match target {
+            Target::Here(flow) => {
+                let Some(f) = self.flows.get_mut(flow) else {
+                    self.sources.remove(id);
+                    return;
+                };
+                f.orphan = true;
+                let done = f.queue.is_empty() && f.unsettled == 0;
+                if done {
+                    self.end_flow(flow);
+                    self.sources.remove(id);
+                } else if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
+                    // A direct client that has gone is told nothing any more.
+                    self.sources.remove(id);
+                }
+            }
+            Target::There { shard, flow } => {
+                self.post_source_gone(shard, flow);
+                if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
+                    self.sources.remove(id);
+                }
+            }
+            Target::Asked => {
+                self.sources.remove(id);
+            }
+        }
+    }
+
+    /// The flow is empty and nobody feeds it.
+    pub(super) fn end_flow(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.remove(id) else { return };
+        self.buffered -= flow.charged;
+        if let Some(link) = self.links.get_mut(flow.link) {
+            link.flows.retain(|f| *f != id);
+            link.egress.forget(id);
+        }
+        if flow.back.shard == self.shard
+            && let Some(source) = self.sources.get(flow.back.source)
+            && source.relay.is_some()
+            && !self.links.contains(source.link)
+        {
+            self.sources.remove(flow.back.source);
+        }
+    }
+
+    /// The link that the flow leads to is gone: everything it holds fails, its source learns it.
+    pub(super) fn fail_flow(&mut self, id: FlowId, status: Status, now: Moment) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let queue: Vec<_> = flow.queue.drain(..).collect();
+        let open = flow.open.take();
+        flow.slices.clear();
+        let charged = std::mem::take(&mut flow.charged);
+        let back = flow.back;
+        self.buffered -= charged;
+        for (at, chunk) in queue.into_iter().enumerate() {
+            let Some(pending) = chunk.pending else { continue };
+            let (first, behind) = (chunk.start + chunk.written, chunk.start + chunk.written + chunk.buffered);
+            let tell_at = now + self.settings.limits.report_grace;
+            let Some(p) = self.pendings.get_mut(pending) else { continue };
+            let fresh = p.fail(status, first, behind, tell_at);
+            let (serial, message) = (p.serial, p.message.clone());
+            if fresh && chunk.end.is_none() {
+                // It still arrives: 408 is never a response (AMB-43), so the sender hears that the session is gone.
+                let status = if status == Status::TIMEOUT { Status::NO_SESSION } else { status };
+                self.tell_refused(back, serial, message, status, now);
+            }
+            // A part that is on the wire is settled with the link's transactions.
+            let _ = (at, &open);
+            self.all_parts_out(pending, now);
+        }
+        if let Some(flow) = self.flows.remove(id)
+            && let Some(link) = self.links.get_mut(flow.link)
+        {
+            link.flows.retain(|f| *f != id);
+            link.egress.forget(id);
+        }
+        self.flow_closed(back, now);
+    }
+
+    /// At the source: its flow is gone. The next chunk is admitted anew.
+    pub(super) fn take_flow_closed(&mut self, id: SourceId, now: Moment) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let (token, link, full) = (source.token, source.link, std::mem::replace(&mut source.full, false));
+        source.target = Target::Asked;
+        if let Some(session) = self.sessions.get_mut(&token) {
+            session.ways.retain(|w| w.source != id);
+        }
+        self.abroad.remove(&(link, token));
+        let deferred = self.sources.get(id).is_some_and(|s| !s.deferred.is_empty());
+        if let Some(l) = self.links.get_mut(link) {
+            if full && !l.shared() {
+                l.full_flows = l.full_flows.saturating_sub(1);
+                self.resumable.push(link);
+            }
+            if let Frame::Chunk { source, .. } = &l.frame
+                && *source == id
+            {
+                return;
+            }
+            if !deferred {
+                l.sources.retain(|s| *s != id);
+                self.retired.push_back((now + Duration::from_secs(40), id));
+            }
+        } else {
+            self.retired.push_back((now + Duration::from_secs(40), id));
+        }
+    }
+
+    fn register_relay(&mut self, id: LinkId) {
+        let Some(name) = self.links.get(id).and_then(|l| l.relay_name().cloned()) else { return };
+        self.relays.entry(name).or_default().push(id);
+    }
+
+    // ---- sessions
+
+    /// Makes a token for the owner behind this link. `relay` is the peer relay that acts for the client, if any.
+    pub(super) fn mint(
+        &mut self,
+        link: LinkId,
+        user: Arc<str>,
+        expires: Moment,
+        expires_named: bool,
+        relay: Option<Arc<str>>,
+        now: Moment,
+    ) -> Option<(TokenId, Arc<[u8]>)> {
+        let label = super::Label { node: self.settings.node, generation: self.settings.generation, shard: self.shard };
+        let token = TokenId::random(label, &mut self.rng);
+        let l = self.links.get_mut(link)?;
+        let local = &l.meta.local;
+        let scheme = if local.scheme == crate::msrp::Scheme::Msrps { "msrps" } else { "msrp" };
+        let host = if local.host.contains(':') { format!("[{}]", local.host) } else { local.host.clone() };
+        let mut uri = format!("{scheme}://{host}:{}/", local.port).into_bytes();
+        uri.extend_from_slice(token.as_bytes());
+        uri.extend_from_slice(b";tcp");
+        let uri: Arc<[u8]> = uri.into();
+        let owner = relay.map_or(Owner::Link(link), Owner::Relay);
+        if owner == Owner::Link(link) {
+            l.owned.push(token);
+        }
+        let secure = local.scheme == crate::msrp::Scheme::Msrps;
+        let session = super::session::Session {
+            uri: uri.clone(),
+            secure,
+            owner,
+            user,
+            created: now,
+            expires,
+            expires_named,
+            last_used: now,
+            far: Vec::new(),
+            ways: Vec::new(),
+            tally: Default::default(),
+        };
+        self.sessions.insert(token, session);
+        self.counts.sessions_started += 1;
+        self.timers.arm(expires, super::timer::Owner::Session(token));
+        Some((token, uri))
+    }
+
+    /// A token is good for nothing any more.
+    pub(super) fn end_session(&mut self, token: &TokenId, end: SessionEnd, now: Moment) {
+        let Some(session) = self.sessions.remove(token) else { return };
+        self.outputs.push_back(Output::Release { user: session.user.clone() });
+        self.token_gone(*token);
+        let owner = match &session.owner {
+            Owner::Link(link) => self.links.get_mut(*link).map(|l| {
+                l.owned.retain(|t| t != token);
+                l.meta.peer
+            }),
+            Owner::Relay(_) => None,
+        };
+        for far in &session.far {
+            if far.link.shard == self.shard
+                && let Some(l) = self.links.get_mut(far.link.link)
+            {
+                l.far_of.retain(|t| t != token);
+            }
+        }
+        for way in &session.ways {
+            // Chunks under way are completed; their reports still find the source.
+            let arriving = self
+                .sources
+                .get(way.source)
+                .and_then(|s| self.links.get(s.link))
+                .is_some_and(|l| matches!(&l.frame, Frame::Chunk { source, .. } if *source == way.source));
+            if !arriving {
+                self.end_source_of_dead_session(way.source, now);
+            }
+        }
+        let far_host = session.far.first().and_then(|f| Uri::parse(&f.uri).ok()).map(|u| u.host_string());
+        self.outputs.push_back(Output::Event(Event::SessionEnded(Box::new(SessionRecord {
+            id: token.public(),
+            user: session.user,
+            owner: owner.flatten(),
+            far_host,
+            tally: session.tally,
+            duration: now.since(session.created),
+            end,
+        }))));
+    }
+
+    fn end_source_of_dead_session(&mut self, id: SourceId, now: Moment) {
+        let Some(source) = self.sources.get(id) else { return };
+        let (link, target) = (source.link, source.target);
+        if let Some(l) = self.links.get_mut(link) {
+            l.sources.retain(|s| *s != id);
+        }
+        if let Target::Here(flow) = target
+            && let Some(f) = self.flows.get_mut(flow)
+        {
+            f.orphan = true;
+            if f.queue.is_empty() {
+                self.end_flow(flow);
+            }
+        }
+        self.retired.push_back((now + Duration::from_secs(40), id));
+    }
+
+    /// Ends a session by its public name (an operator's wish). False when there is none of that name.
+    pub fn end_by_name(&mut self, name: &str, now: Moment) -> bool {
+        let token = self.sessions.keys().find(|t| t.public() == name).copied();
+        if let Some(token) = token {
+            self.end_session(&token, SessionEnd::Operator, now);
+        }
+        token.is_some()
+    }
+
+    /// No new sessions from now on; those that are bound go on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether no session with traffic is left.
+    pub fn drained(&self) -> bool {
+        self.sessions.values().all(|s| s.far.is_empty()) && self.pendings.is_empty()
+    }
+
+    /// Ends everything that is left of a drain: running chunks with `#`, their senders told, links closed after their last
+    /// frames.
+    pub fn shut_down(&mut self, now: Moment) {
+        let links: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
+        for id in &links {
+            let frame = self.links.get_mut(*id).map(|l| std::mem::replace(&mut l.frame, Frame::Skip));
+            if let Some(Frame::Chunk { source, head, .. }) = frame {
+                self.cut_short(source, now);
+                self.refuse(*id, &head, super::route::Refusal::NoSession, now);
+            }
+        }
+        for id in links {
+            self.close_flushing(id, CloseReason::Shutdown, now);
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Exactly one failure signal for each accepted SEND (msrp-relay.md 5.4): parts settle, a failed chunk becomes one error
+//! response while it still arrives, or one REPORT afterwards.
+
+use std::time::Duration;
+
+use super::Relay;
+use super::flow::FlowId;
+use super::link::{Frame, LinkId};
+use super::pending::PendingId;
+use super::route::Refusal;
+use super::short::Short;
+use super::source::{Failure, Poisoned, SourceId, SourceRef, Target, poisons};
+use super::timer::Owner;
+use crate::moment::Moment;
+use crate::msrp::{FailureReport, Flag, Status, Tid, report};
+
+impl Relay {
+    /// One part of a chunk has its answer, or will never have one.
+    pub(super) fn settle_part(
+        &mut self,
+        id: PendingId,
+        first: u64,
+        behind: u64,
+        outcome: Result<(), Status>,
+        now: Moment,
+    ) {
+        let grace = now + self.settings.limits.report_grace;
+        let Some(p) = self.pendings.get_mut(id) else { return };
+        p.open_parts = p.open_parts.saturating_sub(1);
+        if let Err(status) = outcome {
+            let fresh = p.fail(status, first, behind, grace);
+            let (back, serial, flow) = (p.back, p.serial, p.flow);
+            if fresh {
+                let message = p.message.clone();
+                self.tell_refused(back, serial, message.clone(), status, now);
+                if poisons(status) {
+                    self.abort_message(flow, message.as_ref().map(Short::as_bytes), status, now);
+                }
+            }
+        }
+        self.finish_pending(id, now);
+    }
+
+    /// No part of the chunk will follow.
+    pub(super) fn all_parts_out(&mut self, id: PendingId, now: Moment) {
+        if let Some(p) = self.pendings.get_mut(id) {
+            p.all_out = true;
+        }
+        self.finish_pending(id, now);
+    }
+
+    /// Ends the record when all is known; otherwise a failure waits a little for the other parts.
+    fn finish_pending(&mut self, id: PendingId, now: Moment) {
+        let Some(p) = self.pendings.get(id) else { return };
+        if !(p.all_out && p.open_parts == 0) {
+            if let Some(failed) = p.failed
+                && failed.tell_at > now
+            {
+                self.timers.arm(failed.tell_at, Owner::Failing(id));
+            }
+            return;
+        }
+        self.tell_failure(id, now);
+    }
+
+    /// The other parts have had their time: what has failed is told.
+    pub(super) fn failing_timeout(&mut self, id: PendingId, now: Moment) {
+        let Some(p) = self.pendings.get(id) else { return };
+        // While the chunk still arrives or waits to leave its range is not final.
+        if p.all_out && p.failed.is_some_and(|f| f.tell_at <= now) {
+            self.tell_failure(id, now);
+        }
+    }
+
+    fn tell_failure(&mut self, id: PendingId, now: Moment) {
+        let Some(p) = self.pendings.remove(id) else { return };
+        if p.failure_report == FailureReport::Yes
+            && let Some(flow) = self.flows.get_mut(p.flow)
+        {
+            flow.unsettled = flow.unsettled.saturating_sub(1);
+        }
+        let Some(failed) = p.failed else { return };
+        let failure = Failure {
+            serial: p.serial,
+            range: p.range(&failed),
+            from_path: p.from_path,
+            token_uri: p.token_uri,
+            message: p.message,
+            status: failed.status,
+        };
+        self.tell_failed(p.back, failure, now);
+    }
+
+    /// A record that is given up without a word: a `partial` whose time is over.
+    pub(super) fn settle_silently(&mut self, id: PendingId, now: Moment) {
+        if let Some(p) = self.pendings.get_mut(id) {
+            p.open_parts = p.open_parts.saturating_sub(1);
+        }
+        self.finish_pending(id, now);
+    }
+
+    /// The next hop refused a message: its running part ends with `#`, what waits of it is dropped and shares its fate.
+    pub(super) fn abort_message(&mut self, id: FlowId, message: Option<&[u8]>, status: Status, now: Moment) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let mut dropped: Vec<(PendingId, u64, u64, bool)> = Vec::new();
+        let mut running = false;
+        let mut at = 0;
+        let mut skip_slices = 0u64;
+        let mut kept_slices = std::collections::VecDeque::new();
+        let mut drop_ranges: Vec<(u64, u64)> = Vec::new();
+        while at < flow.queue.len() {
+            let chunk = &mut flow.queue[at];
+            let same = chunk.head.message_id() == message && message.is_some();
+            let octets = chunk.buffered;
+            if !same {
+                skip_slices += octets;
+                at += 1;
+                continue;
+            }
+            drop_ranges.push((skip_slices, octets));
+            skip_slices += octets;
+            let first = chunk.start + chunk.written;
+            let behind = first + octets;
+            let on_wire = at == 0 && flow.open.is_some();
+            if let Some(p) = chunk.pending {
+                dropped.push((p, first, behind, on_wire));
+            }
+            chunk.buffered = 0;
+            if on_wire {
+                chunk.end = Some(Flag::Abort);
+                running = true;
+                at += 1;
+            } else {
+                flow.queue.remove(at);
+                flow.charged = flow.charged.saturating_sub(super::flow::CHUNK_OVERHEAD);
+                self.buffered = self.buffered.saturating_sub(super::flow::CHUNK_OVERHEAD);
+            }
+        }
+        // What is left of the slices belongs to other messages.
+        let mut position = 0u64;
+        for mut slice in flow.slices.drain(..) {
+            let len = slice.octets.len() as u64;
+            let (from, to) = (position, position + len);
+            position = to;
+            let cut = drop_ranges.iter().any(|(s, n)| from < s + n && *s < to);
+            if !cut {
+                kept_slices.push_back(slice);
+                continue;
+            }
+            flow.charged -= slice.charge;
+            self.buffered -= slice.charge;
+            let mut pieces = vec![(from, to)];
+            for (s, n) in &drop_ranges {
+                pieces = pieces
+                    .into_iter()
+                    .flat_map(|(a, b)| [(a, b.min(*s)), (a.max(s + n), b)])
+                    .filter(|(a, b)| a < b)
+                    .collect();
+            }
+            for (a, b) in pieces {
+                let octets = slice.octets.slice((a - from) as usize..(b - from) as usize);
+                let charge = octets.len() + super::flow::SLICE_OVERHEAD;
+                flow.charged += charge;
+                self.buffered += charge;
+                kept_slices.push_back(super::flow::Slice { octets, charge, settled: slice.settled });
+            }
+            slice.octets.clear();
+        }
+        flow.slices = kept_slices;
+        let full = flow.full;
+        flow.full = false;
+        let back = flow.back;
+        if running {
+            self.counts.aborts += 1;
+        }
+        for (pending, first, behind, on_wire) in dropped {
+            let tell_at = now + self.settings.limits.report_grace;
+            let Some(p) = self.pendings.get_mut(pending) else { continue };
+            if behind > first {
+                p.fail(status, first, behind, tell_at);
+            } else if p.failed.is_none() {
+                p.fail(status, first, first, tell_at);
+            }
+            if !on_wire {
+                self.all_parts_out(pending, now);
+            }
+        }
+        if full {
+            self.credit(back, 0, true, now);
+        }
+        self.wake(id);
+    }
+
+    // ---- at the source
+
+    /// The previous hop's message is refused from now on; a chunk of it that still arrives gets its response at once.
+    pub(super) fn take_refused(
+        &mut self,
+        id: SourceId,
+        serial: u32,
+        message: Option<Short>,
+        status: Status,
+        now: Moment,
+    ) {
+        let Some(source) = self.sources.get(id) else { return };
+        let link_id = source.link;
+        if poisons(status) {
+            self.poison(id, message.as_ref().map(Short::as_bytes), status, now);
+        }
+        let Some(link) = self.links.get_mut(link_id) else { return };
+        let Frame::Chunk { source, serial: arriving, head, .. } = &link.frame else { return };
+        if *source != id {
+            return;
+        }
+        let same_message = head.message_id().is_some() && head.message_id() == message.as_ref().map(Short::as_bytes);
+        if *arriving == serial || (poisons(status) && same_message) {
+            let serial = *arriving;
+            self.refuse_running(link_id, id, serial, Refusal::Poisoned(status), now);
+        }
+    }
+
+    /// No more of this message is accepted for a while (msrp-relay.md 5.4).
+    pub(super) fn poison(&mut self, id: SourceId, message: Option<&[u8]>, status: Status, now: Moment) {
+        let (most, time) = (self.settings.limits.poisoned_per_session, self.settings.limits.poison);
+        let (Some(source), Some(message)) = (self.sources.get_mut(id), message) else { return };
+        if source.poison(Some(message), now).is_some() || !poisons(status) {
+            return;
+        }
+        if source.poisoned.len() >= most {
+            source.poisoned.pop_front();
+        }
+        source.poisoned.push_back(Poisoned { message: Short::new(message), status, until: now + time });
+    }
+
+    /// A chunk failed after it was accepted: one REPORT, unless it has had its error response.
+    pub(super) fn take_failed(&mut self, id: SourceId, failure: Failure, now: Moment) {
+        let most = self.settings.limits.reports_per_second;
+        let Some(source) = self.sources.get_mut(id) else {
+            self.counts.reports_dropped += 1;
+            return;
+        };
+        if let Some(at) = source.answered.iter().position(|s| *s == failure.serial) {
+            source.answered.swap_remove(at);
+            return;
+        }
+        let (count, since) = &mut source.reports;
+        if now.since(*since) >= Duration::from_secs(1) {
+            (*count, *since) = (0, now);
+        }
+        *count += 1;
+        if *count > most {
+            let at = *since + Duration::from_secs(1);
+            return self.defer(id, failure, at);
+        }
+        self.send_report(id, failure, now);
+    }
+
+    /// Too many REPORTs this second: those on the same message are put together.
+    fn defer(&mut self, id: SourceId, failure: Failure, at: Moment) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let link = source.link;
+        let text = |m: &Option<Short>| m.as_ref().map(|m| m.as_bytes().to_vec());
+        let same = source
+            .deferred
+            .iter_mut()
+            .find(|d| d.status == failure.status && text(&d.message) == text(&failure.message));
+        match same {
+            Some(d) => {
+                d.range.start = d.range.start.min(failure.range.start);
+                d.range.end = d.range.end.max(failure.range.end);
+                d.range.total = d.range.total.or(failure.range.total);
+            }
+            None => source.deferred.push(failure),
+        }
+        self.arm(link, at);
+    }
+
+    /// REPORTs that waited for a new second.
+    pub(super) fn send_deferred(&mut self, link: LinkId, now: Moment) {
+        let sources = self.links.get(link).map(|l| l.sources.clone()).unwrap_or_default();
+        for id in sources {
+            let Some(source) = self.sources.get_mut(id) else { continue };
+            if source.deferred.is_empty() || now.since(source.reports.1) < Duration::from_secs(1) {
+                continue;
+            }
+            source.reports = (0, now);
+            for failure in std::mem::take(&mut source.deferred) {
+                self.take_failed(id, failure, now);
+            }
+        }
+    }
+
+    fn send_report(&mut self, id: SourceId, failure: Failure, _now: Moment) {
+        let Some(source) = self.sources.get(id) else { return };
+        let link = match &source.relay {
+            _ if self.alive_for_reports(source.link) => Some(source.link),
+            Some(name) => self.relay_link(name),
+            None => None,
+        };
+        let Some(link) = link else {
+            self.counts.reports_dropped += 1;
+            return;
+        };
+        let tid = Tid::random(&mut self.rng);
+        let message = failure.message.as_ref().map(Short::as_bytes);
+        let Some(l) = self.links.get_mut(link) else { return };
+        l.egress.push_urgent(|out| {
+            report(out, tid.as_bytes(), &failure.from_path, &failure.token_uri, message, failure.range, failure.status);
+        });
+        self.counts.reports_made.add(failure.status);
+        self.counts.frames_out[1] += 1;
+        self.touch(link);
+    }
+
+    fn alive_for_reports(&self, link: LinkId) -> bool {
+        self.links.contains(link)
+    }
+
+    // ---- from flow to source, here or there
+
+    pub(super) fn tell_refused(
+        &mut self,
+        to: SourceRef,
+        serial: u32,
+        message: Option<Short>,
+        status: Status,
+        now: Moment,
+    ) {
+        if to.shard == self.shard {
+            self.take_refused(to.source, serial, message, status, now);
+        } else {
+            self.post_refused(to, serial, message, status);
+        }
+    }
+
+    pub(super) fn tell_failed(&mut self, to: SourceRef, failure: Failure, now: Moment) {
+        if to.shard == self.shard {
+            self.take_failed(to.source, failure, now);
+        } else {
+            self.post_failed(to, failure);
+        }
+    }
+
+    /// The flow is full: whoever feeds it is stopped.
+    pub(super) fn stop_source(&mut self, to: SourceRef, now: Moment) {
+        if to.shard != self.shard {
+            return;
+        }
+        let Some(source) = self.sources.get_mut(to.source) else { return };
+        let (link, was) = (source.link, source.full);
+        source.full = true;
+        let Some(l) = self.links.get_mut(link) else { return };
+        // A link of many sessions is not stopped for one of them (msrp-relay.md 6).
+        if was || l.shared() {
+            return;
+        }
+        l.full_flows += 1;
+        let _ = now;
+    }
+
+    /// Octets have left a flow.
+    pub(super) fn credit(&mut self, to: SourceRef, octets: u64, drained: bool, now: Moment) {
+        if to.shard != self.shard {
+            return self.post_credit(to, octets);
+        }
+        if !drained {
+            return;
+        }
+        let Some(source) = self.sources.get_mut(to.source) else { return };
+        let link = source.link;
+        if !std::mem::replace(&mut source.full, false) {
+            return;
+        }
+        if let Some(l) = self.links.get_mut(link)
+            && !l.shared()
+        {
+            l.full_flows = l.full_flows.saturating_sub(1);
+            self.resumable.push(link);
+        }
+        let _ = now;
+    }
+
+    /// A link from a peer relay is not stopped for one session. A message whose flow is full gets 413 once its receiver makes
+    /// no progress, or the link's own buffer is used up (RLY-88).
+    pub(super) fn check_overflow(&mut self, id: LinkId, source: SourceId, serial: u32, flow: FlowId, now: Moment) {
+        let limits = &self.settings.limits;
+        let (patience, link_buffer) = (limits.overflow_patience, limits.link_buffer);
+        if !self.links.get(id).is_some_and(|l| l.shared()) {
+            return;
+        }
+        let Some(f) = self.flows.get(flow) else { return };
+        let stuck = f.full && now.since(f.last_progress.max(f.full_since)) >= patience;
+        if stuck || (f.full && self.buffered_for(id) > link_buffer) {
+            self.refuse_running(id, source, serial, Refusal::TooLarge, now);
+        }
+    }
+
+    /// Octets that wait in flows fed by this link.
+    pub(super) fn buffered_for(&self, id: LinkId) -> usize {
+        let Some(link) = self.links.get(id) else { return 0 };
+        let charged = |s: &SourceId| match self.sources.get(*s).map(|s| (s.target, s.in_flight)) {
+            Some((Target::Here(flow), _)) => self.flows.get(flow).map_or(0, |f| f.charged),
+            Some((_, in_flight)) => in_flight,
+            None => 0,
+        };
+        link.sources.iter().map(charged).sum()
+    }
+}

@@ -1,0 +1,406 @@
+//! Who may send what where: admission of requests (RFC 4976 sections 6.2 to 6.4; msrp-relay.md 4).
+//!
+//! From-owner traffic goes to any next hop that policy allows, to-owner traffic to the owner and nobody else.
+//! Identity is the link or the peer relay's verified name, never what a header claims.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::event::RefusalKind;
+use super::link::{Dial, Link, LinkId, Phase, RelayIdentity};
+use super::session::{Far, FarLink, Owner, TokenId};
+use super::{Relay, Settings};
+use crate::moment::Moment;
+use crate::msrp::{Host, Path, Scheme, Status, Uri};
+
+/// Why a request is refused. The one place that maps to status codes is [`Refusal::status`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// To-Path\[0\] names another host.
+    Misaddressed,
+    /// Its token is unknown, expired, dead or not usable from here.
+    NoSession,
+    /// Its token is of an earlier start of this relay.
+    OldGeneration,
+    /// Another far side is bound.
+    InUse,
+    /// Egress or media policy, or a user who may not.
+    Policy,
+    /// Malformed or a loop.
+    Bad,
+    /// Too many unanswered SENDs.
+    TooMany,
+    /// Too large, or a buffer is full.
+    TooLarge,
+    /// The media type is not allowed.
+    Media,
+    /// The message failed before with this code.
+    Poisoned(Status),
+    /// The method is not served.
+    NotImplemented,
+    /// A quota or a shortage.
+    Quota,
+    /// From-Path\[0\] is not in the relay's certificate.
+    Impostor,
+}
+
+impl Refusal {
+    /// The status code on the wire.
+    pub(super) fn status(self) -> Status {
+        match self {
+            Refusal::Misaddressed | Refusal::NoSession | Refusal::OldGeneration => Status::NO_SESSION,
+            Refusal::InUse => Status::IN_USE,
+            Refusal::Policy | Refusal::Quota | Refusal::Impostor => Status::FORBIDDEN,
+            Refusal::Bad => Status::BAD_REQUEST,
+            Refusal::TooMany | Refusal::TooLarge => Status::TOO_LARGE,
+            Refusal::Media => Status::UNSUPPORTED_MEDIA,
+            Refusal::Poisoned(status) => status,
+            Refusal::NotImplemented => Status::NOT_IMPLEMENTED,
+        }
+    }
+
+    pub(super) fn kind(self) -> RefusalKind {
+        match self {
+            Refusal::Misaddressed => RefusalKind::Misaddressed,
+            Refusal::NoSession => RefusalKind::NoSession,
+            Refusal::OldGeneration => RefusalKind::OldGeneration,
+            Refusal::InUse => RefusalKind::InUse,
+            Refusal::Policy | Refusal::Media => RefusalKind::Policy,
+            Refusal::Bad => RefusalKind::Bad,
+            Refusal::TooMany => RefusalKind::TooMany,
+            Refusal::TooLarge => RefusalKind::TooLarge,
+            Refusal::Poisoned(_) => RefusalKind::Poisoned,
+            Refusal::NotImplemented => RefusalKind::NotImplemented,
+            Refusal::Quota => RefusalKind::Quota,
+            Refusal::Impostor => RefusalKind::Impostor,
+        }
+    }
+}
+
+/// Who asks: a link of this or another shard, with what is verified about it.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) at: FarLink,
+    pub(super) secure: bool,
+    pub(super) dialled: bool,
+    pub(super) relay: Option<Arc<RelayIdentity>>,
+    /// Sessions of the link, to choose which of two links moves.
+    pub(super) sessions: usize,
+    /// It carries nothing that would be lost by moving.
+    pub(super) at_rest: bool,
+}
+
+impl Asker {
+    pub(super) fn of(shard: u16, id: LinkId, link: &Link) -> Asker {
+        Asker {
+            at: FarLink { shard, link: id },
+            secure: link.meta.secure,
+            dialled: link.dialled,
+            relay: link.meta.relay.clone(),
+            sessions: link.owned.len() + link.far_of.len(),
+            at_rest: link.at_rest(),
+        }
+    }
+
+    fn is(&self, owner: &Owner, shard: u16) -> bool {
+        match owner {
+            Owner::Link(link) => self.at == FarLink { shard, link: *link },
+            Owner::Relay(name) => self.relay.as_ref().is_some_and(|r| r.name == *name),
+        }
+    }
+}
+
+/// Where an admitted request goes.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Place {
+    /// The token that admitted it.
+    pub(super) token: TokenId,
+    /// The second token of an internal hop.
+    pub(super) inner: Option<TokenId>,
+    pub(super) from_owner: bool,
+    /// Leading To-Path URIs that are ours.
+    pub(super) hops: usize,
+    pub(super) to: Binding,
+}
+
+/// What a route ends in.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Binding {
+    /// A link of this shard.
+    Link(LinkId),
+    /// A link of another shard.
+    Abroad(FarLink),
+    /// A connection that has to be made.
+    Dial(Dial),
+    /// Another shard is the token's home and decides.
+    Home(u16, TokenId),
+    /// The token is the last URI: the request is for us.
+    Here,
+}
+
+impl Settings {
+    /// The URI names one of our listeners (RFC 4976 section 6.2).
+    pub(super) fn is_ours(&self, uri: &Uri<'_>) -> bool {
+        self.authorities.iter().any(|a| a.scheme == uri.scheme() && Some(a.port) == uri.port() && uri.host_is(&a.host))
+    }
+
+    /// The URI names this relay as the target of an AUTH: no session-id, and a port only if it is one of ours.
+    pub(super) fn is_auth_target(&self, uri: &Uri<'_>) -> bool {
+        uri.session_id().is_none()
+            && (uri.host_is(&self.hostname) || self.authorities.iter().any(|a| uri.host_is(&a.host)))
+            && uri.port().is_none_or(|port| self.authorities.iter().any(|a| a.port == port))
+    }
+}
+
+impl Relay {
+    /// Admission (msrp-relay.md 4): `skip` leading URIs have been dealt with by another shard, with `from_first` as the
+    /// sender's own URI.
+    pub(super) fn admit(
+        &mut self,
+        asker: &Asker,
+        to: Path<'_>,
+        from_first: &[u8],
+        skip: usize,
+        now: Moment,
+    ) -> Result<Place, Refusal> {
+        let own = to.texts().take_while(|u| Uri::parse(u).is_ok_and(|u| self.settings.is_ours(&u))).count();
+        if own > self.settings.limits.internal_hops {
+            return Err(Refusal::Bad);
+        }
+        let first = to.texts().nth(skip).ok_or(Refusal::Bad)?;
+        let token = match self.token(first, skip > 0)? {
+            Home::Here(token) => token,
+            Home::There(shard, token) => {
+                return Ok(Place {
+                    token,
+                    inner: None,
+                    from_owner: false,
+                    hops: skip,
+                    to: Binding::Home(shard, token),
+                });
+            }
+        };
+        let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
+        if session.expires <= now && !self.outlives(session) {
+            return Err(Refusal::NoSession);
+        }
+        // AMB-19: a token is good for the kind of connection that its scheme promises.
+        if skip == 0 && session.secure != asker.secure && !asker.dialled {
+            return Err(Refusal::NoSession);
+        }
+        if to.texts().nth(skip + 1).is_none() {
+            return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, to: Binding::Here });
+        }
+        if skip > 0 || !asker.is(&session.owner, self.shard) {
+            let far_uri = if skip > 0 { to.texts().nth(skip - 1).unwrap_or(from_first) } else { from_first };
+            let to_binding = self.toward_owner(asker, token, far_uri, to, skip + 1, now)?;
+            return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, to: to_binding });
+        }
+        let next_text = to.texts().nth(1).ok_or(Refusal::Bad)?;
+        let next = Uri::parse(next_text).map_err(|_| Refusal::Bad)?;
+        if self.settings.is_ours(&next) {
+            let inner = match self.token(next_text, true)? {
+                Home::Here(inner) => inner,
+                Home::There(shard, inner) => {
+                    let to = Binding::Home(shard, inner);
+                    return Ok(Place { token, inner: None, from_owner: true, hops: 1, to });
+                }
+            };
+            let s = self.sessions.get(&inner).ok_or(Refusal::NoSession)?;
+            if s.expires <= now && !self.outlives(s) {
+                return Err(Refusal::NoSession);
+            }
+            if to.texts().nth(2).is_none() {
+                return Err(Refusal::NoSession);
+            }
+            let binding = self.toward_owner(asker, inner, first, to, 2, now)?;
+            return Ok(Place { token, inner: Some(inner), from_owner: true, hops: 2, to: binding });
+        }
+        let binding = self.outward(token, next_text, &next)?;
+        Ok(Place { token, inner: None, from_owner: true, hops: 1, to: binding })
+    }
+
+    /// Finds the token that a To-Path URI of ours names.
+    fn token(&self, text: &[u8], inner: bool) -> Result<Home, Refusal> {
+        let uri = Uri::parse(text).map_err(|_| Refusal::Bad)?;
+        let token = uri.session_id().and_then(TokenId::parse);
+        if let Some(token) = token
+            && let Some(session) = self.sessions.get(&token)
+        {
+            if *session.uri == *text || Uri::parse(&session.uri).is_ok_and(|own| own.equivalent(&uri)) {
+                return Ok(Home::Here(token));
+            }
+        } else if let Some(token) = token
+            && self.settings.is_ours(&uri)
+        {
+            if let Some(shard) = self.redirects.get(&token) {
+                return Ok(Home::There(*shard, token));
+            }
+            if let Some(label) = token.label().filter(|l| l.node == self.settings.node) {
+                if label.generation != self.settings.generation {
+                    return Err(Refusal::OldGeneration);
+                }
+                if label.shard != self.shard && label.shard < self.settings.shards {
+                    return Ok(Home::There(label.shard, token));
+                }
+            }
+        }
+        Err(if inner || self.settings.is_ours(&uri) || self.is_ours_but_for_scheme(&uri) {
+            Refusal::NoSession
+        } else {
+            Refusal::Misaddressed
+        })
+    }
+
+    fn is_ours_but_for_scheme(&self, uri: &Uri<'_>) -> bool {
+        self.settings.authorities.iter().any(|a| Some(a.port) == uri.port() && uri.host_is(&a.host))
+    }
+
+    /// IOP-14: a session in use does not expire under a client that named no Expires, unless configured otherwise.
+    pub(super) fn outlives(&self, session: &super::session::Session) -> bool {
+        !session.expires_named && !self.settings.auth.expire_live_sessions && !session.far.is_empty()
+    }
+
+    /// To-owner: the far side is pinned (RLY-92), the next hop is the owner whatever the path says behind the token.
+    fn toward_owner(
+        &mut self,
+        asker: &Asker,
+        token: TokenId,
+        far_uri: &[u8],
+        to: Path<'_>,
+        hops: usize,
+        _now: Moment,
+    ) -> Result<Binding, Refusal> {
+        self.pin(asker, token, far_uri)?;
+        let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
+        match session.owner.clone() {
+            Owner::Link(link) => self.alive(link).then_some(Binding::Link(link)).ok_or(Refusal::NoSession),
+            Owner::Relay(name) => {
+                if let Some(link) = self.relay_link(&name) {
+                    return Ok(Binding::Link(link));
+                }
+                let next = to.texts().nth(hops).and_then(|u| Uri::parse(u).ok()).ok_or(Refusal::NoSession)?;
+                if !next.host_is(&name) || !next.is_tcp() || next.scheme() != Scheme::Msrps {
+                    return Err(Refusal::NoSession);
+                }
+                Ok(Binding::Dial(self.dial(&next)))
+            }
+        }
+    }
+
+    /// The first far side that is accepted for a token keeps it while it lives.
+    fn pin(&mut self, asker: &Asker, token: TokenId, far_uri: &[u8]) -> Result<(), Refusal> {
+        let relay = asker.relay.as_ref().map(|r| r.name.clone());
+        let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
+        let same = |far: &Far| far.link == asker.at || (relay.is_some() && far.relay == relay);
+        if session.far.iter().any(same) {
+            return Ok(());
+        }
+        let living = session.far.iter().any(|far| far.link.shard != self.shard || self.alive(far.link.link));
+        if living {
+            return Err(Refusal::InUse);
+        }
+        self.bind_far(token, asker.at, relay, far_uri);
+        Ok(())
+    }
+
+    /// Remembers a link as a far side of a token.
+    pub(super) fn bind_far(&mut self, token: TokenId, link: FarLink, relay: Option<Arc<str>>, uri: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&token) else { return };
+        if session.far.iter().any(|f| f.link == link && *f.uri == *uri) {
+            return;
+        }
+        session.far.push(Far { uri: uri.into(), link, relay });
+        if link.shard == self.shard
+            && let Some(l) = self.links.get_mut(link.link)
+            && !l.far_of.contains(&token)
+        {
+            l.far_of.push(token);
+        }
+    }
+
+    /// From-owner: a known far side, a link that leads there already, or a connection to make (msrp-relay.md 8).
+    fn outward(&mut self, token: TokenId, text: &[u8], next: &Uri<'_>) -> Result<Binding, Refusal> {
+        let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
+        // IOP-19: a URI that a link is bound to is never dialled.
+        let known =
+            session.far.iter().find(|f| *f.uri == *text || Uri::parse(&f.uri).is_ok_and(|u| u.equivalent(next)));
+        if let Some(far) = known {
+            if far.link.shard != self.shard {
+                return Ok(Binding::Abroad(far.link));
+            }
+            if self.alive(far.link.link) {
+                return Ok(Binding::Link(far.link.link));
+            }
+        }
+        let Host::Name(name) = next.host() else {
+            return self.outward_to(token, text, next);
+        };
+        let invalid = name.len() >= 8 && name[name.len() - 8..].eq_ignore_ascii_case(b".invalid");
+        if !next.is_tcp() || invalid || name.eq_ignore_ascii_case(b"invalid") {
+            return Err(Refusal::NoSession);
+        }
+        self.outward_to(token, text, next)
+    }
+
+    fn outward_to(&mut self, token: TokenId, text: &[u8], next: &Uri<'_>) -> Result<Binding, Refusal> {
+        if !next.is_tcp() {
+            return Err(Refusal::NoSession);
+        }
+        let dial = self.dial(next);
+        if dial.peer
+            && dial.secure
+            && let Some(link) = self.relay_link(&dial.host)
+        {
+            let relay = Some(Arc::from(dial.host.as_str()));
+            self.bind_far(token, self.here(link), relay, text);
+            return Ok(Binding::Link(link));
+        }
+        if let Some(link) = self.next_hops.get(&dial).copied()
+            && self.alive(link)
+        {
+            self.bind_far(token, self.here(link), None, text);
+            return Ok(Binding::Link(link));
+        }
+        let address: Option<IpAddr> = match next.host() {
+            Host::V4(a) => Some(a.into()),
+            Host::V6(a) => Some(a.into()),
+            Host::Name(_) => None,
+        };
+        // Numeric targets are judged at once; names when their addresses are known, by whoever connects.
+        if let (Some(address), Some(port)) = (address, next.port()) {
+            self.settings.policy.permits(None, SocketAddr::new(address, port)).map_err(|_| Refusal::Policy)?;
+        }
+        Ok(Binding::Dial(dial))
+    }
+
+    fn dial(&self, uri: &Uri<'_>) -> Dial {
+        let host = uri.host_string();
+        let peer = self.settings.peers.contains_key(&host);
+        Dial { secure: uri.scheme() == Scheme::Msrps, host, port: uri.port(), bulk: false, peer }
+    }
+
+    /// Whether a link can still take something.
+    pub(super) fn alive(&self, link: LinkId) -> bool {
+        self.links.get(link).is_some_and(|l| matches!(l.phase, Phase::Open | Phase::Dialling) && !l.eof)
+    }
+
+    /// Any link to this peer relay, never a bulk link.
+    pub(super) fn relay_link(&self, name: &str) -> Option<LinkId> {
+        let links = self.relays.get(name)?;
+        links.iter().copied().find(|l| self.alive(*l) && self.links.get(*l).is_some_and(|l| !l.meta.bulk))
+    }
+
+    /// AMB-59: a relay speaks in its own name only.
+    pub(super) fn check_identity(&self, link: LinkId, from_first: &[u8]) -> Result<(), Refusal> {
+        let Some(relay) = self.links.get(link).and_then(|l| l.meta.relay.as_ref()) else { return Ok(()) };
+        let uri = Uri::parse(from_first).map_err(|_| Refusal::Bad)?;
+        let known = relay.dns_names.iter().any(|name| uri.host_is(name)) || uri.host_is(&relay.name);
+        known.then_some(()).ok_or(Refusal::Impostor)
+    }
+}
+
+enum Home {
+    Here(TokenId),
+    There(u16, TokenId),
+}

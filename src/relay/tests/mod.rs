@@ -1,0 +1,1 @@
+//! Tests of the core: clients, relays and far ends in one process and virtual time.

@@ -1,0 +1,45 @@
+//! Deadlines of a shard: one live entry per link or session, never one per message.
+//!
+//! An owner remembers the earliest deadline it has armed and arms again only for an earlier one. When its entry
+//! fires it looks at everything it waits for and arms once for the next. Entries that were overtaken fire in vain.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::link::LinkId;
+use super::session::TokenId;
+use crate::moment::Moment;
+
+/// Whose deadline it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Owner {
+    Link(LinkId),
+    Session(TokenId),
+    Failing(super::pending::PendingId),
+}
+
+/// The deadlines of one shard.
+#[derive(Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Moment, Owner)>>,
+}
+
+impl Timers {
+    pub(super) fn arm(&mut self, at: Moment, owner: Owner) {
+        self.heap.push(Reverse((at, owner)));
+    }
+
+    /// The next deadline, if any.
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes out one deadline that is due.
+    pub(super) fn due(&mut self, now: Moment) -> Option<Owner> {
+        let Reverse((at, _)) = self.heap.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, owner))| owner)
+    }
+}

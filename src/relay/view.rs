@@ -1,0 +1,61 @@
+//! A look at sessions from outside, for operators.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::session::{Owner, Tally};
+use super::{Relay, SessionEnd};
+use crate::moment::Moment;
+
+/// One session as `GET /sessions` shows it: nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionView {
+    /// Public name.
+    pub id: String,
+    /// Who authenticated.
+    pub user: String,
+    /// Address of a direct owner.
+    pub owner: Option<SocketAddr>,
+    /// Name of the peer relay that acts for the owner.
+    pub relay: Option<String>,
+    /// Far sides that are bound.
+    pub far_sides: usize,
+    /// Time since the 200 to AUTH.
+    pub age: Duration,
+    /// Time to the token's expiry.
+    pub expires_in: Duration,
+    /// Messages and octets.
+    pub tally: Tally,
+}
+
+impl Relay {
+    /// Up to `most` sessions.
+    pub fn sessions(&self, most: usize, now: Moment) -> Vec<SessionView> {
+        let view = |(token, s): (&super::TokenId, &super::session::Session)| {
+            let (owner, relay) = match &s.owner {
+                Owner::Link(link) => (self.links.get(*link).and_then(|l| l.meta.peer), None),
+                Owner::Relay(name) => (None, Some(name.to_string())),
+            };
+            SessionView {
+                id: token.public(),
+                user: s.user.to_string(),
+                owner,
+                relay,
+                far_sides: s.far.len(),
+                age: now.since(s.created),
+                expires_in: s.expires.since(now),
+                tally: s.tally,
+            }
+        };
+        self.sessions.iter().take(most).map(view).collect()
+    }
+
+    /// Ends all sessions of users who may not use the relay any more. Returns how many.
+    pub fn end_sessions_of(&mut self, gone: impl Fn(&str) -> bool, now: Moment) -> usize {
+        let tokens: Vec<_> = self.sessions.iter().filter(|(_, s)| gone(&s.user)).map(|(t, _)| *t).collect();
+        for token in &tokens {
+            self.end_session(token, SessionEnd::Operator, now);
+        }
+        tokens.len()
+    }
+}
