@@ -3,3 +3,4 @@
 pub mod moment;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod relay;

@@ -1,0 +1,3 @@
+//! The relay core.
+
+pub mod policy;
