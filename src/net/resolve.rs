@@ -207,3 +207,179 @@ fn in_order(mut records: Vec<Service>, mut random: impl FnMut(u32) -> u32) -> Ve
 fn random(most: u32) -> u32 {
     getrandom::u32().unwrap_or(0) % (most + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
+    use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
+    use hickory_resolver::proto::rr::Record;
+    use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+    use rstest::rstest;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use tokio::net::UdpSocket;
+    use tokio::task::{LocalSet, spawn_local};
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    fn srv(priority: u16, port: u16, target: &str) -> RData {
+        RData::SRV(SRV::new(priority, 0, port, name(target)))
+    }
+
+    fn a(last: u8) -> RData {
+        RData::A(A::new(9, 9, 9, last))
+    }
+
+    fn aaaa(last: u16) -> RData {
+        RData::AAAA(AAAA::new(0x2620, 0, 0, 0, 0, 0, 0, last))
+    }
+
+    fn zone(asked: &str, kind: RecordType) -> Vec<RData> {
+        match (asked, kind) {
+            ("a.example.", RecordType::A) => vec![a(1), a(2)],
+            ("a.example.", RecordType::AAAA) => vec![aaaa(1)],
+            ("b.example.", RecordType::A) => vec![a(3)],
+            ("many.example.", RecordType::A) => (0..40).map(a).collect(),
+            ("_msrps._tcp.two.example.", RecordType::SRV) => {
+                vec![srv(20, 5001, "b.example."), srv(10, 5002, "a.example."), srv(5, 0, "a.example.")]
+            }
+            ("_msrps._tcp.gone.example.", RecordType::SRV) => vec![srv(0, 0, ".")],
+            ("_msrps._tcp.zero.example.", RecordType::SRV) => vec![srv(0, 0, "a.example.")],
+            ("_msrps._tcp.void.example.", RecordType::SRV) => vec![srv(0, 5001, "nobody.invalid.")],
+            ("x.example.", _) => vec![RData::CNAME(CNAME(name("y.example.")))],
+            ("y.example.", _) => vec![RData::CNAME(CNAME(name("x.example.")))],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Runs `test` with a resolver whose only name server knows the zone above; gives the questions that it was asked.
+    async fn with_name_server<T>(test: impl AsyncFnOnce(Resolver) -> T) -> (T, Vec<String>) {
+        let questions = Rc::new(RefCell::new(Vec::new()));
+        let asked = Rc::clone(&questions);
+        let run = async move {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let server = spawn_local(async move {
+                let mut octets = [0; 1500];
+                loop {
+                    let (length, from) = socket.recv_from(&mut octets).await.unwrap();
+                    let question = Message::from_vec(&octets[..length]).unwrap();
+                    let query = question.queries[0].clone();
+                    let name = query.name().to_ascii().to_ascii_lowercase();
+                    let mut answer = Message::response(question.metadata.id, OpCode::Query);
+                    for data in zone(&name, query.query_type()) {
+                        answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+                    }
+                    if answer.answers.is_empty() {
+                        answer.metadata.response_code = ResponseCode::NXDomain;
+                    }
+                    asked.borrow_mut().push(format!("{name} {}", query.query_type()));
+                    answer.add_query(query);
+                    socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+                }
+            });
+            let mut connection = ConnectionConfig::udp();
+            connection.port = port;
+            let loopback = Ipv4Addr::LOCALHOST.into();
+            let servers = vec![NameServerConfig::new(loopback, true, vec![connection])];
+            let config = ResolverConfig::from_parts(None, vec![name("search.example.")], servers);
+            let result = test(Resolver::new(config, ResolverOpts::default()).unwrap()).await;
+            server.abort();
+            result
+        };
+        let result = LocalSet::new().run_until(run).await;
+        (result, questions.take())
+    }
+
+    async fn resolve(target: Target) -> (Result<Vec<String>, DialError>, Vec<String>) {
+        with_name_server(async |resolver| {
+            resolver.resolve(&target).await.map(|found| found.iter().map(SocketAddr::to_string).collect())
+        })
+        .await
+    }
+
+    fn service(host: &str) -> Target {
+        Target::Service { host: host.to_owned() }
+    }
+
+    fn named(host: &str, port: u16) -> Target {
+        Target::Name { host: host.to_owned(), port }
+    }
+
+    #[rstest]
+    #[case::families_alternate(named("a.example", 7000), &["[2620::1]:7000", "9.9.9.1:7000", "9.9.9.2:7000"])]
+    #[case::priority(service("two.example"), &["[2620::1]:5002", "9.9.9.1:5002", "9.9.9.2:5002", "9.9.9.3:5001"])]
+    #[case::no_service(service("b.example"), &["9.9.9.3:2855"])]
+    #[case::numeric_name(named("9.9.9.9", 7000), &["9.9.9.9:7000"])]
+    #[case::address(Target::Address(([9, 9, 9, 9], 1).into()), &["9.9.9.9:1"])]
+    #[tokio::test]
+    async fn rly76_addresses_in_order(#[case] target: Target, #[case] addrs: &[&str]) {
+        assert_eq!(resolve(target).await.0.unwrap(), addrs);
+    }
+
+    #[rstest]
+    #[case::decidedly_not_available(service("gone.example"))]
+    #[case::port_0(service("zero.example"))]
+    #[case::target_is_invalid(service("void.example"))]
+    #[case::no_such_name(named("nobody.example", 7000))]
+    #[case::cname_loop(named("x.example", 7000))]
+    #[case::no_name(named("a..b", 7000))]
+    #[tokio::test]
+    async fn adv_r26_unreachable(#[case] target: Target) {
+        assert_eq!(resolve(target).await.0, Err(DialError::Unresolvable));
+    }
+
+    #[tokio::test]
+    async fn adv_r26_answers_are_bounded() {
+        assert_eq!(resolve(named("many.example", 7000)).await.0.unwrap().len(), MOST_ADDRESSES);
+    }
+
+    #[rstest]
+    #[case(named("x7.invalid", 7000), None)]
+    #[case(service("X7.Invalid."), None)]
+    #[case(named("localhost", 7000), Some(&["[::1]:7000", "127.0.0.1:7000"][..]))]
+    #[case(service("localhost"), Some(&["[::1]:2855", "127.0.0.1:2855"][..]))]
+    #[tokio::test]
+    async fn rly102_nobody_is_asked(#[case] target: Target, #[case] addrs: Option<&[&str]>) {
+        let (found, questions) = resolve(target).await;
+        assert_eq!(
+            found.ok().as_deref(),
+            addrs.map(|addrs| addrs.iter().map(|addr| (*addr).to_owned()).collect::<Vec<_>>()).as_deref()
+        );
+        assert_eq!(questions, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_asked_for_as_it_is() {
+        let (found, questions) = resolve(named("nobody", 7000)).await;
+        assert_eq!(found, Err(DialError::Unresolvable));
+        assert!(questions.iter().all(|question| question.starts_with("nobody. ")), "{questions:?}");
+    }
+
+    #[tokio::test]
+    async fn without_name_servers_services_fall_back_to_addresses() {
+        let resolver = Resolver::new(ResolverConfig::default(), ResolverOpts::default()).unwrap();
+        assert_eq!(resolver.resolve(&service("far.example")).await, Err(DialError::Unresolvable));
+        assert_eq!(resolver.resolve(&service("localhost")).await.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn rfc2782_weight_draws_within_a_priority() {
+        let record = |priority, weight, port| Service { priority, weight, port, target: "t.".to_owned() };
+        let ports = |ordered: Vec<Service>| ordered.iter().map(|record| record.port).collect::<Vec<_>>();
+        let records = vec![record(2, 9, 4), record(1, 60, 1), record(1, 0, 2), record(1, 40, 3)];
+        // Sums as drawn from: 0 (port 2), 40 (port 3), 100 (port 1).
+        assert_eq!(ports(in_order(records.clone(), |_| 0)), [2, 3, 1, 4]);
+        assert_eq!(ports(in_order(records.clone(), |most| most)), [1, 3, 2, 4]);
+        assert_eq!(ports(in_order(records.clone(), |most| most.min(1))), [3, 1, 2, 4]);
+        let mut asked = Vec::new();
+        in_order(records, |most| {
+            asked.push(most);
+            most
+        });
+        assert_eq!(asked, [100, 40, 0, 9]);
+    }
+}
