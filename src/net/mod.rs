@@ -2,4 +2,7 @@
 //!
 //! Nothing here decides anything about MSRP. [`tls`] turns ciphertext into plaintext and back without touching a socket.
 
+pub mod dial;
+pub mod resolve;
+pub mod socket;
 pub mod tls;

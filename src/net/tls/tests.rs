@@ -301,3 +301,11 @@ fn damaged_record_is_fatal_and_what_came_before_it_is_kept() {
     pair.server.seal_pending(&mut wire);
     assert_eq!(open_all(&mut pair.client, &wire).unwrap_err(), TlsError::Alert(AlertDescription::BadRecordMac));
 }
+
+#[test]
+fn a_connection_can_move_to_another_shard() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    moves::<Tls>();
+    is_shared::<(ServerSide, ClientSide, PeerTrust)>();
+}
