@@ -427,6 +427,27 @@ impl Relay {
         token.is_some()
     }
 
+    /// Closes up to `most` links that no session uses, the longest idle first (RFC 4976 section 6.5). Returns how many.
+    pub fn shed(&mut self, most: usize, now: Moment) -> usize {
+        let mut idle: Vec<(Moment, LinkId)> = self
+            .links
+            .iter()
+            .filter(|(_, l)| !l.in_session() && l.phase == Phase::Open && l.meta.peer.is_some())
+            .map(|(id, l)| (l.last_input, id))
+            .collect();
+        idle.sort_unstable();
+        idle.truncate(most);
+        for (_, id) in &idle {
+            self.close_now(*id, CloseReason::Shortage, now);
+        }
+        idle.len()
+    }
+
+    /// Whether the link still exists.
+    pub fn has_link(&self, id: LinkId) -> bool {
+        self.links.contains(id)
+    }
+
     /// No new sessions from now on; those that are bound go on.
     pub fn drain(&mut self) {
         self.draining = true;
