@@ -56,14 +56,14 @@ fn decoding(c: &mut Criterion) {
     measure("200 B", cycle(text, 200));
     measure("2 KiB", cycle(text, 2048));
     measure("64 KiB", cycle(text, 65_536));
-    let middle = TID.replace('q', "_");
-    let (last, flag) = (&TID[..TID.len() - 1], "*");
+    let (first, middle, last) = (&TID[1..], TID.replace('q', "_"), &TID[..TID.len() - 1]);
     measure("64 KiB of lines", cycle(&format!("{}\r\n", text.trim_end()), 65_536));
     measure("64 KiB of hyphens", cycle("-", 65_536));
     measure("64 KiB of CRLF", cycle("\r\n", 65_536));
     measure("64 KiB near miss in the last octet", cycle(&format!("\r\n-------{last}_$\r\n"), 65_536));
+    measure("64 KiB near miss in the first octet", cycle(&format!("\r\n-------_{first}$\r\n"), 65_536));
     measure("64 KiB near miss in the middle", cycle(&format!("\r\n-------{middle}$\r\n"), 65_536));
-    measure("64 KiB near miss in the flag", cycle(&format!("\r\n-------{TID}{flag}\r\n"), 65_536));
+    measure("64 KiB near miss in the flag", cycle(&format!("\r\n-------{TID}*\r\n"), 65_536));
     group.finish();
 }
 
