@@ -308,6 +308,13 @@ mod tests {
     }
 
     #[test]
+    fn core_22_only_space_and_tab_are_trimmed() {
+        let head = parse("MSRP a SEND\r\nTo-Path: \t\u{c}x \r\n");
+        assert_eq!(head.to_path().unwrap().first(), Some(&b"\x0cx"[..]));
+        assert_eq!(head.fault(), Some(HeadFault::ControlOctet));
+    }
+
+    #[test]
     fn core_22_tab_is_no_control_octet() {
         assert_eq!(send("X-Note: a\tb\r\n").fault(), None);
     }

@@ -48,7 +48,7 @@ pub enum UriError {
     /// No host.
     #[error("URI without host")]
     HostEmpty,
-    /// A character or percent-encoding that no registered name has.
+    /// A character, percent-encoding or empty label that no host name has.
     #[error("bad host name in URI")]
     HostName,
     /// Brackets without an IPv6 address in them.
@@ -233,14 +233,21 @@ fn name_or_v4(text: &[u8]) -> Result<Host<'_>, UriError> {
     // Comparison is by value, so an address must be recognised however it is encoded.
     let mut short = [0; 15];
     let mut length = 0;
+    let mut label_empty = true;
     for octet in decoded(text) {
+        if octet == b'.' && label_empty {
+            return Err(UriError::HostName);
+        }
+        label_empty = octet == b'.';
         if let Some(slot) = short.get_mut(length) {
             *slot = octet;
         }
         length += 1;
     }
-    if length == 0 {
-        return Err(UriError::HostEmpty);
+    match (length, label_empty) {
+        (0, _) => return Err(UriError::HostEmpty),
+        (_, true) => return Err(UriError::HostName),
+        _ => {}
     }
     let address = short.get(..length).and_then(|text| str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
     Ok(address.map_or(Host::Name(text), Host::V4))
@@ -363,6 +370,9 @@ mod tests {
     #[case::other_scheme("sip://h:1/x;tcp", UriError::Scheme)]
     #[case::no_scheme("msrp:/", UriError::Scheme)]
     #[case::host_is_a_dot("msrp://.:1/x;tcp", UriError::HostEmpty)]
+    #[case::empty_label("msrp://a..b:1/x;tcp", UriError::HostName)]
+    #[case::two_trailing_dots("msrp://a.%2e:1/x;tcp", UriError::HostName)]
+    #[case::leading_dot("msrp://.a:1/x;tcp", UriError::HostName)]
     #[case::bad_percent("msrp://h%2:1/x;tcp", UriError::HostName)]
     #[case::bad_host_octet("msrp://h\"x:1/x;tcp", UriError::HostName)]
     #[case::colon_in_session_id("msrp://h:1/a:b;tcp", UriError::SessionId)]
