@@ -70,7 +70,12 @@ fn check(path: &Path) -> ExitCode {
             for warning in config.warnings() {
                 eprintln!("warning: {warning}");
             }
-            println!("{}: good, {} listener(s), {} user(s)", path.display(), config.listen.len(), config.auth.users.len());
+            println!(
+                "{}: good, {} listener(s), {} user(s)",
+                path.display(),
+                config.listen.len(),
+                config.auth.users.len()
+            );
             ExitCode::SUCCESS
         }
         Err(problems) => {
@@ -94,7 +99,8 @@ fn passwd(user: &str, realm: &str, algorithm: Digest, ha1: bool) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let password = password.trim_end_matches(['\n', '\r']);
-    let line = if ha1 { ha1_text(user, realm, password, algorithm) } else { htdigest_line(user, realm, password, algorithm) };
+    let line =
+        if ha1 { ha1_text(user, realm, password, algorithm) } else { htdigest_line(user, realm, password, algorithm) };
     match line {
         Ok(line) => {
             println!("{line}");

@@ -35,13 +35,14 @@ async fn serve(_path: Option<&Path>, config: Config) -> ExitCode {
     if let Err(error) = chappe::net::socket::raise_descriptor_limit() {
         tracing::warn!(%error, "the descriptor limit stays as it is");
     }
-    let server = match Server::start(&config, tokio::runtime::Handle::current(), Box::new(|event| tracing::debug!(?event))) {
-        Ok(server) => server,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(CONFIGURATION);
-        }
-    };
+    let server =
+        match Server::start(&config, tokio::runtime::Handle::current(), Box::new(|event| tracing::debug!(?event))) {
+            Ok(server) => server,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(CONFIGURATION);
+            }
+        };
     for address in &server.listening {
         tracing::info!(%address, "listening");
     }

@@ -36,12 +36,12 @@ pub use self::limits::Limits;
 pub use self::listen::{Advertise, Listen, Transport};
 pub use self::operation::{Admin, Log, LogFormat, Records, is_filter};
 pub use self::policy::EgressPolicy;
-pub use crate::relay::policy::{Rule, RuleError, Target};
 pub use self::problem::{Fault, Problem, Problems};
 pub use self::relay::{AbortFlag, Engine, Relay};
 pub use self::secret::Secret;
 pub use self::tls::{CertSource, PeerRelay, Tls, TlsVersion};
 pub use self::warning::Warning;
+pub use crate::relay::policy::{Rule, RuleError, Target};
 
 /// A whole configuration that passed every check.
 #[derive(Clone, PartialEq, Debug)]

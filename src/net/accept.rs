@@ -56,7 +56,9 @@ impl Shard {
             let stream = match accepted.await {
                 Ok(Some((stream, _))) => stream,
                 Ok(None) => continue,
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => {
+                Err(e)
+                    if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) =>
+                {
                     bump(&self.io.refused[2]);
                     let closed = self.with(|relay, now| relay.shed(64, now));
                     tracing::warn!(error = %e, closed, "out of descriptors or memory; idle links were closed, accepting goes on");
@@ -71,7 +73,8 @@ impl Shard {
             }
             let Ok(peer) = stream.peer_addr() else { continue };
             let bounds = self.shared.rules.load().bounds;
-            let permit = match self.shared.addresses.connect(peer.ip().to_canonical(), &bounds, self.shared.clock.now()) {
+            let permit = match self.shared.addresses.connect(peer.ip().to_canonical(), &bounds, self.shared.clock.now())
+            {
                 Ok(permit) => permit,
                 Err(why) => {
                     bump(&self.io.refused[usize::from(why == Crowded::Total)]);

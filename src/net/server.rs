@@ -124,7 +124,8 @@ impl Server {
             let listeners = listeners(config, sockets, &listening);
             let shared = shared.clone();
             let cpu = cpus.get(number % cpus.len().max(1)).copied();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
             let body = move || {
                 if let Some(cpu) = cpu {
                     pin(cpu);
@@ -232,8 +233,7 @@ fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
 
 fn peers(config: &Config, files: &TlsFiles) -> Result<Option<Peers>, StartError> {
     let Some(ca) = &files.client_ca else { return Ok(None) };
-    let trust =
-        PeerTrust::from_pem(&[ca]).map_err(|error| StartError::Credentials { what: "tls.client_ca", error })?;
+    let trust = PeerTrust::from_pem(&[ca]).map_err(|error| StartError::Credentials { what: "tls.client_ca", error })?;
     let names: HashSet<String> = config.peer_relay.iter().map(|p| p.name.to_ascii_lowercase()).collect();
     Ok(Some(Peers { trust, names }))
 }

@@ -39,7 +39,10 @@ pub fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
 }
 
 /// Registers a socket with this thread's runtime.
-#[expect(deprecated, reason = "the replacement is unsafe for descriptors that lie about themselves; std's sockets do not")]
+#[expect(
+    deprecated,
+    reason = "the replacement is unsafe for descriptors that lie about themselves; std's sockets do not"
+)]
 pub(super) fn register<S: std::os::fd::AsRawFd + AsFd>(socket: S) -> io::Result<tokio::io::unix::AsyncFd<S>> {
     tokio::io::unix::AsyncFd::new(socket)
 }

@@ -261,7 +261,8 @@ impl Relay {
             self.respond(id, head, Status::FORBIDDEN, &[], now);
             return unused;
         }
-        let info = auth::authentication_info(&proof, None);
+        let next = self.nonces.issue(now, &mut self.rng);
+        let info = auth::authentication_info(&proof, Some(&next));
         let minted = self.mint(id, user, now + Duration::from_secs(life), named, relay, now);
         let Some((_, uri)) = minted else { return unused };
         let use_path = use_path(head, &uri);

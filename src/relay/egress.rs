@@ -303,7 +303,7 @@ impl Relay {
                 waiting && part.written > 0 && (part.written >= SMALL || now.since(flow.last_input) >= stall) && !ended;
             if ended {
                 self.end_part_or_chunk(id, flow_id, None, now, out);
-            } else if room == 0 || stalled {
+            } else if stalled || (room == 0 && chunk.buffered > 0) {
                 self.counts.interruptions += u64::from(stalled);
                 self.end_part(id, flow_id, Flag::More, now, out);
             } else {
@@ -377,9 +377,12 @@ impl Relay {
     }
 
     /// Ends the part on the wire with this flag.
-    fn end_part(&mut self, id: LinkId, flow_id: FlowId, flag: Flag, _now: Moment, out: &mut Transmit) {
+    fn end_part(&mut self, id: LinkId, flow_id: FlowId, flag: Flag, now: Moment, out: &mut Transmit) {
+        let hold = self.settings.limits.hold;
         let (Some(flow), Some(link)) = (self.flows.get_mut(flow_id), self.links.get_mut(id)) else { return };
         let Some(part) = flow.open.take() else { return };
+        // What follows of the chunk is collected anew before it leaves.
+        flow.hold_until = now + hold;
         let has_body = flow.queue.front().is_some_and(|c| c.has_body);
         let from = out.heads.len();
         end_line(&mut out.heads, part.tid.as_bytes(), flag, has_body);

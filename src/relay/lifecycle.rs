@@ -344,6 +344,7 @@ impl Relay {
             uri: uri.clone(),
             secure,
             owner,
+            owner_link: link,
             user,
             created: now,
             expires,
