@@ -14,4 +14,6 @@ pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "net")]
+pub mod observe;
 pub mod relay;
