@@ -5,6 +5,8 @@
 
 #[cfg(feature = "net")]
 pub mod accounts;
+#[cfg(feature = "net")]
+pub mod admin;
 pub mod auth;
 #[cfg(feature = "net")]
 pub mod config;

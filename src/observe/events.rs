@@ -4,8 +4,6 @@
 //! throttled; the number of lines held back stands in the next one.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
-use std::time::Instant;
 
 use tracing::{debug, error, info, warn};
 
@@ -68,7 +66,7 @@ fn link_closed(peer: Option<SocketAddr>, reason: CloseReason, relay: Option<&str
     if weight == Weight::Ordinary {
         return debug!(%peer, %port, reason, relay, "link closed");
     }
-    let Some(held_back) = CLOSED_LINKS.admit(second()) else { return };
+    let Some(held_back) = CLOSED_LINKS.admit() else { return };
     match weight {
         Weight::Alarm => error!(
             %peer, %port, reason, relay, held_back,
@@ -82,7 +80,7 @@ fn link_closed(peer: Option<SocketAddr>, reason: CloseReason, relay: Option<&str
 }
 
 fn auth_failed(peer: Option<SocketAddr>, failures: u32) {
-    let Some(held_back) = FAILED_AUTHS.admit(second()) else { return };
+    let Some(held_back) = FAILED_AUTHS.admit() else { return };
     warn!(
         peer = %Ip(peer), port = %Port(peer), failures, held_back,
         "authentication failed; the client was challenged again, after too many failures it is closed"
@@ -90,16 +88,11 @@ fn auth_failed(peer: Option<SocketAddr>, failures: u32) {
 }
 
 fn impostor(relay: &str, peer: Option<SocketAddr>) {
-    let Some(held_back) = IMPOSTORS.admit(second()) else { return };
+    let Some(held_back) = IMPOSTORS.admit() else { return };
     error!(
         peer = %Ip(peer), port = %Port(peer), relay, held_back,
         "a peer relay speaks for another relay; its request was refused; check who holds its certificate"
     );
-}
-
-fn second() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_secs()
 }
 
 /// An address without its port, as fail2ban's `<HOST>` wants it; an IPv4 address is never dressed as IPv6.

@@ -15,23 +15,23 @@ impl Exposition {
         self.0
     }
 
-    /// A histogram whose bounds and sum are multiplied by `scale` to come to base units.
+    /// A histogram whose bounds and sum are counted in parts of the base unit, `parts` to one.
     pub(super) fn histogram<const N: usize>(
         &mut self,
         (name, help): (&str, &str),
         bounds: &[u64],
-        scale: f64,
+        parts: f64,
         buckets: &Buckets<N>,
     ) {
         self.head(name, help, "histogram");
         let mut below = 0;
         for (bound, count) in bounds.iter().zip(&buckets.counts) {
             below += count;
-            self.line(format_args!("{name}_bucket{{le=\"{}\"}} {below}", *bound as f64 * scale));
+            self.line(format_args!("{name}_bucket{{le=\"{}\"}} {below}", *bound as f64 / parts));
         }
         let all: u64 = buckets.counts.iter().sum();
         self.line(format_args!("{name}_bucket{{le=\"+Inf\"}} {all}"));
-        self.line(format_args!("{name}_sum {}", buckets.sum as f64 * scale));
+        self.line(format_args!("{name}_sum {}", buckets.sum as f64 / parts));
         self.line(format_args!("{name}_count {all}\n"));
     }
 

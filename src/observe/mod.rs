@@ -22,7 +22,7 @@ mod records;
 mod rfc3339;
 mod series;
 mod spool;
-mod throttle;
+pub(crate) mod throttle;
 
 pub use self::events::log_event;
 pub use self::log::{Flush, LogError, LogHandle};

@@ -96,7 +96,7 @@ pub(super) fn copy(to: &Exporter, shards: &[Snapshot]) {
 pub(super) fn expose(to: &mut Exposition, shards: &[Snapshot]) {
     to.seconds(CPU, shards.iter().map(|s| (s.shard, s.io.cpu_nanos)));
     let latency = together(shards.iter().map(|s| &s.counts.forward_latency));
-    to.histogram(LATENCY, &LATENCY_BOUNDS_US, 1e-6, &latency);
+    to.histogram(LATENCY, &LATENCY_BOUNDS_US, 1e6, &latency);
     let depth = together(shards.iter().map(|s| &s.counts.queue_depth));
     to.histogram(DEPTH, &DEPTH_BOUNDS, 1.0, &depth);
 }
