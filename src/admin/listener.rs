@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Connections at a time; others wait in the listening socket. Less than the commands that may wait for a shard.
-const SEATS: usize = 32;
+pub(super) const SEATS: usize = 32;
 /// Longest time without an octet of an answer, from the accepted connection or the last octet on. Bounds slow headers,
 /// slow bodies, idle connections and clients that do not read, all in one.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -265,3 +265,16 @@ async fn a_shutdown_ends_idle_connections() {
     idle.read_to_end(&mut rest).await.expect("closed in order");
     assert!(TcpStream::connect(bench.address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_seat_is_free_again_when_its_client_has_left() {
+    let bench = bench(None, 2).await;
+    let mut abandoned = Vec::new();
+    for _ in 0..3 * listener::SEATS {
+        abandoned.push(TcpStream::connect(bench.address).await.expect("connection"));
+        if abandoned.len() == listener::SEATS {
+            abandoned.clear();
+        }
+    }
+    assert_eq!(bench.json("GET", "/readyz", "").await.0, 503);
+}
