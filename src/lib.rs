@@ -5,6 +5,8 @@
 
 #[cfg(feature = "net")]
 pub mod accounts;
+#[cfg(feature = "net")]
+pub mod admin;
 pub mod auth;
 #[cfg(feature = "net")]
 pub mod config;
@@ -14,4 +16,6 @@ pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "net")]
+pub mod observe;
 pub mod relay;
