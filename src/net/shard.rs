@@ -331,6 +331,10 @@ impl Shard {
                 IoEvent::Read(n) => {
                     self.received(id, &connection, &buffer[..n]);
                     READ_BUFFER.with_borrow_mut(|shared| *shared = std::mem::take(&mut buffer));
+                    if n == READ {
+                        // Somebody who sends without end takes turns with everybody else.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 IoEvent::Writable => self.writable(id, &connection),
                 IoEvent::Woken => {}
