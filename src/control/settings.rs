@@ -123,8 +123,29 @@ fn limits(l: &config::Limits, shards: u16) -> Limits {
         max_message: l.max_message,
         mailbox: l.mailbox_parcels as usize,
         // Each shard accounts for its own buffers.
-        memory_ceiling: usize::try_from(l.memory_ceiling).unwrap_or(usize::MAX) / usize::from(shards.max(1)),
+        memory_ceiling: ceiling(l.memory_ceiling) / usize::from(shards.max(1)),
         ..Limits::default()
+    }
+}
+
+/// The configured ceiling of buffer memory; zero asks for half of what this process may have.
+fn ceiling(configured: u64) -> usize {
+    let octets = if configured > 0 { configured } else { available_memory() / 2 };
+    usize::try_from(octets).unwrap_or(usize::MAX)
+}
+
+/// Octets of the control group's limit, or of the machine.
+fn available_memory() -> u64 {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let group = read("/sys/fs/cgroup/memory.max").trim().parse::<u64>().ok();
+    let total = read("/proc/meminfo")
+        .lines()
+        .find_map(|l| l.strip_prefix("MemTotal:"))
+        .and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map(|kib| kib * 1024);
+    match (group, total) {
+        (Some(a), Some(b)) => a.min(b),
+        (a, b) => a.or(b).unwrap_or(0),
     }
 }
 

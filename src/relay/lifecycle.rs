@@ -444,6 +444,15 @@ impl Relay {
         idle.len()
     }
 
+    /// Closes the link that holds most buffers because its receiver takes nothing. False when none holds any.
+    pub(super) fn close_largest(&mut self, now: Moment) -> bool {
+        let held = |l: &Link| l.flows.iter().filter_map(|f| self.flows.get(*f)).map(|f| f.charged).sum::<usize>();
+        let largest = self.links.iter().map(|(id, l)| (held(l), id)).max();
+        let Some((_, id)) = largest.filter(|(held, _)| *held > 0) else { return false };
+        self.close_now(id, CloseReason::Shortage, now);
+        true
+    }
+
     /// Whether the link still exists.
     pub fn has_link(&self, id: LinkId) -> bool {
         self.links.contains(id)

@@ -236,6 +236,7 @@ impl Relay {
                 self.buffered = self.buffered + flow.charged - before;
             }
         }
+        while self.short_of_memory(90) && self.close_largest(now) {}
     }
 
     /// Counters since the start.
