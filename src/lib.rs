@@ -7,6 +7,8 @@
 pub mod accounts;
 pub mod auth;
 #[cfg(feature = "net")]
+pub mod client;
+#[cfg(feature = "net")]
 pub mod config;
 #[cfg(feature = "net")]
 pub mod control;
