@@ -1,5 +1,7 @@
 //! `chappe run`: the life of the process, from the configuration to the last goodbye.
 
+#![expect(clippy::disallowed_methods, reason = "the process's own tasks: admin interface and sweep")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
