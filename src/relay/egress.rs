@@ -13,7 +13,6 @@ use super::event::LATENCY_BOUNDS_US;
 use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, OpenPart, Queued, Ready, SMALL};
 use super::link::{LinkId, Phase};
 use super::pending::PendingId;
-use super::transaction::Transactions;
 use super::{Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{ByteRange, EndLineGuard, Flag, RangeOut, Tid, end_line, forward_request};
@@ -474,11 +473,4 @@ fn range_of(chunk: &Queued, start: u64, octets: u64, last: bool, whole: bool) ->
         _ => None,
     };
     ByteRange { start, end: (whole && octets <= SMALL).then_some(end), total }
-}
-
-impl Transactions {
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

@@ -131,6 +131,11 @@ impl Transactions {
         None
     }
 
+    #[cfg(test)]
+    pub(super) fn live(&self) -> impl Iterator<Item = &Transaction> {
+        self.live.values()
+    }
+
     /// All that is left, when the link is gone.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Transaction> + '_ {
         self.timed.clear();
