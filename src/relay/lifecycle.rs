@@ -151,8 +151,13 @@ impl Relay {
         {
             self.next_hops.remove(&dial);
         }
-        if let Some(links) = name.and_then(|n| self.relays.get_mut(&n)) {
+        if let Some(name) = name
+            && let Some(links) = self.relays.get_mut(&name)
+        {
             links.retain(|l| *l != id);
+            if links.is_empty() {
+                self.relays.remove(&name);
+            }
         }
         if let Frame::Chunk { source, .. } = frame {
             self.cut_short(source, now);

@@ -152,7 +152,8 @@ impl Relay {
             link.transactions.deadline(limits.transaction, now),
             stalled,
             deferred,
-            (!link.in_session()).then(|| last + idle),
+            // Nobody tells when the last session goes, so it is looked for now and then.
+            Some(if link.in_session() { now + idle / 4 } else { last + idle }),
         ]
         .into_iter()
         .flatten()

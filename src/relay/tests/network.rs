@@ -254,19 +254,24 @@ impl Network {
         // Octets that the relay had written before it closed still arrive.
         for i in 0..self.wires.len() {
             if self.wires[i].sides.iter().any(|s| s.plug == plug) {
-                self.deliver_rest(i);
-                self.wires[i].sides.iter_mut().for_each(|s| s.plug = Plug::Gone);
+                self.deliver_rest(i, plug);
             }
         }
     }
 
-    fn deliver_rest(&mut self, wire: usize) {
+    /// What a plug has written before it went still arrives at the other side.
+    fn deliver_rest(&mut self, wire: usize, gone: Plug) {
+        let now = self.now;
         for i in 0..2 {
-            if let Plug::End(end) = self.wires[wire].sides[i].plug
-                && self.ends[end].reading
-            {
-                let octets: Vec<u8> = self.wires[wire].sides[i].socket.drain(..).collect();
-                self.ends[end].receive(&octets, self.now);
+            let side = &mut self.wires[wire].sides[i];
+            let octets: Vec<u8> = side.socket.drain(..).collect();
+            match std::mem::replace(&mut side.plug, Plug::Gone) {
+                Plug::End(end) if self.ends[end].reading => self.ends[end].receive(&octets, now),
+                Plug::Link(at, link) if Plug::Link(at, link) != gone => {
+                    self.shard(at).handle_data(link, Bytes::from(octets), now);
+                    self.shard(at).handle_lost(link, now);
+                }
+                _ => {}
             }
         }
     }
