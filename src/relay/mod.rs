@@ -150,7 +150,9 @@ pub struct Relay {
     resumable: Vec<LinkId>,
     dirty: Vec<flow::FlowId>,
     held: Vec<flow::FlowId>,
-    /// Sources whose flow is gone, kept until nothing can be said of their chunks any more.
+    /// Sources that have ended in this batch.
+    retiring: Vec<source::SourceId>,
+    /// Ended sources, kept until nothing can be said of their chunks any more.
     retired: VecDeque<(Moment, source::SourceId)>,
     next_ticket: u64,
     /// Octets in buffers.
@@ -191,6 +193,7 @@ impl Relay {
             resumable: Vec::new(),
             dirty: Vec::new(),
             held: Vec::new(),
+            retiring: Vec::new(),
             retired: VecDeque::new(),
             next_ticket: 0,
             buffered: 0,
@@ -212,6 +215,7 @@ impl Relay {
             self.pump(link, now);
         }
         let link = self.touched.pop_front()?;
+        self.watch_input(link, now);
         if let Some(l) = self.links.get_mut(link) {
             l.touched = false;
         }
@@ -226,6 +230,7 @@ impl Relay {
 
     /// Call at the end of each batch of inputs: what stays queued stops pinning the buffers it was read into.
     pub fn settle(&mut self, now: Moment) {
+        self.retire_sources(now);
         while let Some(id) = self.held.pop() {
             self.arm_hold(id, now);
         }
@@ -283,6 +288,14 @@ impl Relay {
     }
 
     fn arm(&mut self, link: LinkId, at: Moment) {
+        if let Some(l) = self.links.get_mut(link) {
+            l.look_at = l.look_at.min(at);
+            self.arm_soon(link, at);
+        }
+    }
+
+    /// As `arm`, for the quick clocks of egress, which need no look at everything the link waits for.
+    fn arm_soon(&mut self, link: LinkId, at: Moment) {
         if let Some(l) = self.links.get_mut(link)
             && at < l.timer_at
         {
