@@ -221,7 +221,8 @@ impl Drop for Relay {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- log of {}:\n{}", self.name, self.read_log());
+            let log = self.read_log();
+            eprintln!("--- log of {}:\n{log}", self.name);
         }
     }
 }
