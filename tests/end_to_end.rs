@@ -5,7 +5,9 @@ mod support;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chappe::client::{Answer, Body, ClientError, Endpoint, EndpointOptions, Event, Failure, Grant, Listener, SendOptions};
+use chappe::client::{
+    Answer, Body, ClientError, Endpoint, EndpointOptions, Event, Failure, Grant, Listener, SendOptions,
+};
 use chappe::msrp::Status;
 use support::{Authority, PATIENCE, Relay, Wish};
 use tokio::time::timeout;
@@ -52,7 +54,8 @@ async fn two_clients_of_one_relay_write_to_each_other() {
                 alice.send_message(&to_bob, Some("text/plain"), there.clone(), options.clone()).await.expect("sent");
             assert_eq!(body(&next_message(&bob).await), there.as_bytes());
             assert!(timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered").reported());
-            let back = bob.send_message(&to_alice, Some("text/plain"), format!("back {n}"), options).await.expect("sent");
+            let back =
+                bob.send_message(&to_alice, Some("text/plain"), format!("back {n}"), options).await.expect("sent");
             assert_eq!(body(&next_message(&alice).await), format!("back {n}").as_bytes());
             timeout(PATIENCE, back.outcome()).await.expect("in time").expect("delivered");
         }
@@ -103,7 +106,8 @@ async fn far_ends_are_reached_over_tls_and_tcp_and_failures_are_told() {
         assert_eq!(body(&next_message(&far).await), b"hello");
         timeout(PATIENCE, sending.expect("sent").outcome()).await.expect("in time").expect("answered");
         far.set_answer(Answer::Refuse(Status::new(415)));
-        let again = alice.send_message(&a.to_path(listener.uri()), Some("text/plain"), "no", SendOptions::default()).await;
+        let again =
+            alice.send_message(&a.to_path(listener.uri()), Some("text/plain"), "no", SendOptions::default()).await;
         let mut again = again.expect("sent");
         let failed = timeout(PATIENCE, again.until(|p| p.failure.is_some())).await.expect("in time");
         let why = failed.err().or_else(|| again.progress().failure).expect("a failure");
@@ -143,7 +147,8 @@ async fn two_relays_in_a_chain_carry_chat_and_files_both_ways() {
     let c = chain(&authority).await;
     for n in 0..20 {
         let options = SendOptions { success_report: true, ..SendOptions::default() };
-        let sending = c.alice.send_message(&c.to_bob, Some("text/plain"), format!("n{n}"), options).await.expect("sent");
+        let sending =
+            c.alice.send_message(&c.to_bob, Some("text/plain"), format!("n{n}"), options).await.expect("sent");
         assert_eq!(body(&next_message(&c.bob).await), format!("n{n}").as_bytes());
         assert!(timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered").reported());
     }
@@ -325,7 +330,8 @@ async fn rly_99_no_secret_reaches_log_records_or_metrics() {
 fn a_bad_configuration_names_every_key_and_ends_with_78() {
     let directory = tempfile::tempdir().expect("directory");
     let path = directory.path().join("chappe.toml");
-    std::fs::write(&path, "[relay]\nshads = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\n").expect("file");
+    std::fs::write(&path, "[relay]\nshads = 2\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\n")
+        .expect("file");
     for command in ["run", "check"] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_chappe"))
             .args([command, "--config"])
@@ -355,8 +361,7 @@ async fn a_slow_receiver_stops_its_own_file_and_nobody_elses_chat() {
     };
     let file = Body::Generated { length, fill: Box::new(fill) };
     let options = SendOptions { chunk: 1 << 20, window: 4, ..SendOptions::default() };
-    let sending =
-        c.alice.send_message(&c.to_bob, Some("application/octet-stream"), file, options).await.expect("sent");
+    let sending = c.alice.send_message(&c.to_bob, Some("application/octet-stream"), file, options).await.expect("sent");
     let slow = async {
         let started = Instant::now();
         let mut got = 0u64;
@@ -378,7 +383,10 @@ async fn a_slow_receiver_stops_its_own_file_and_nobody_elses_chat() {
         let mut times = Vec::new();
         for n in 0..100 {
             let started = Instant::now();
-            carol.send_message(&to_dave, Some("text/plain"), format!("{n}"), SendOptions::default()).await.expect("sent");
+            carol
+                .send_message(&to_dave, Some("text/plain"), format!("{n}"), SendOptions::default())
+                .await
+                .expect("sent");
             assert_eq!(body(&next_message(&dave).await), format!("{n}").as_bytes());
             times.push(started.elapsed());
             tokio::time::sleep(Duration::from_millis(30)).await;
