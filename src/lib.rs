@@ -9,6 +9,8 @@ pub mod accounts;
 pub mod admin;
 pub mod auth;
 #[cfg(feature = "net")]
+pub mod client;
+#[cfg(feature = "net")]
 pub mod config;
 #[cfg(feature = "net")]
 pub mod control;

@@ -99,6 +99,8 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
     if let Some(address) = config.admin.as_ref().map(|a| a.address) {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => {
+                let address = listener.local_addr().unwrap_or(address);
+                tracing::info!(%address, "admin is listening");
                 tokio::spawn(admin::serve(listener, admin.clone(), std::future::pending::<()>()));
             }
             Err(error) => {
