@@ -8,6 +8,9 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
+/// Writes the octets at a position of a message.
+pub type Fill = Box<dyn FnMut(u64, &mut [u8]) + Send>;
+
 /// The octets of a message to be sent.
 pub enum Body {
     /// All of them in memory.
@@ -18,7 +21,7 @@ pub enum Body {
         /// Length of the message in octets.
         length: u64,
         /// Writes the octets at a position.
-        fill: Box<dyn FnMut(u64, &mut [u8]) + Send>,
+        fill: Fill,
     },
     /// Received from whoever makes them, until the sender is dropped; the length is unknown until then. Each piece is at
     /// least one chunk.

@@ -54,6 +54,7 @@ pub(super) struct Writer<W> {
 }
 
 /// What is to be done next.
+#[expect(clippy::large_enum_variant, reason = "one value at a time, on the stack")]
 enum Turn {
     Control(Frame),
     Fresh(Outgoing),
