@@ -11,8 +11,11 @@
 //! Both share a ledger of open transactions. [`Endpoint::send_message`] gives a [`Sending`], which tells how far a message
 //! has come; a long one is made or streamed piece by piece ([`Body`]) and handed out likewise, and is never held whole.
 
-// The tasks, the clock and the ledger's lock belong to this module's connections alone: no relay thread ever waits here.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tasks, clock and the ledger's lock belong to this module's connections; no relay thread waits here"
+)]
 
 mod auth;
 mod body;
