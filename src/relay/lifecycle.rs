@@ -182,7 +182,7 @@ impl Relay {
             self.fail_flow(flow, status, now);
         }
         if let Some(link) = self.links.get_mut(id) {
-            let unanswered: Vec<_> = link.transactions.drain().collect();
+            let unanswered = link.transactions.drain();
             link.reverse.clear();
             for t in unanswered {
                 self.settle_part(t.pending, t.first, t.behind, Err(status), now);

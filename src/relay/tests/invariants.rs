@@ -81,6 +81,11 @@ impl Relay {
         }
     }
 
+    /// Ways of all sessions.
+    pub(super) fn way_count(&self) -> usize {
+        self.sessions.values().map(|s| s.ways.len()).sum()
+    }
+
     /// Nothing is left of links, sessions and messages.
     pub(super) fn assert_empty(&self) {
         let left = (self.links.len(), self.sessions.len(), self.flows.len(), self.pendings.len());
