@@ -389,14 +389,13 @@ impl Relay {
     }
 
     /// A flow that holds as much as it may stops its source.
-    fn stop_if_full(&mut self, id: FlowId, now: Moment) -> bool {
+    pub(super) fn stop_if_full(&mut self, id: FlowId, now: Moment) {
         let limit = self.settings.limits.session_buffer;
-        let Some(flow) = self.flows.get_mut(id).filter(|f| !f.full && f.over(limit)) else { return false };
+        let Some(flow) = self.flows.get_mut(id).filter(|f| !f.full && f.over(limit)) else { return };
         flow.full = true;
         flow.full_since = now;
         let back = flow.back;
         self.stop_source(back, now);
-        true
     }
 
     /// Octets of the chunk that is arriving.

@@ -376,7 +376,7 @@ impl Relay {
             return;
         }
         l.full_flows += 1;
-        let _ = now;
+        self.watch_input(link, now);
     }
 
     /// Octets have left a flow.

@@ -5,6 +5,7 @@ mod chaos;
 mod chunk;
 mod end;
 mod failure;
+mod flow_control;
 mod forwarding;
 mod interruption;
 mod invariants;
