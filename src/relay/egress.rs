@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::event::LATENCY_BOUNDS_US;
-use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, OpenPart, Queued, Ready, SMALL};
+use super::flow::{Flow, FlowId, OpenPart, Queued, Ready, SMALL};
 use super::link::{LinkId, Phase};
 use super::pending::PendingId;
 use super::{Output, Relay};
@@ -418,8 +418,9 @@ impl Relay {
         let hold = self.settings.limits.hold;
         let Some(flow) = self.flows.get_mut(flow_id) else { return };
         let Some(chunk) = flow.queue.pop_front() else { return };
-        flow.charged -= CHUNK_OVERHEAD;
-        self.buffered -= CHUNK_OVERHEAD;
+        let cost = chunk.cost();
+        flow.charged -= cost;
+        self.buffered -= cost;
         flow.last_progress = now;
         if flow.drained(self.settings.limits.session_buffer) {
             let back = flow.back;

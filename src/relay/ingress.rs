@@ -63,7 +63,7 @@ impl Relay {
     /// Sets the clocks that depend on whether the link is read.
     pub(super) fn watch_input(&mut self, id: LinkId, now: Moment) {
         let limits = &self.settings.limits;
-        let (queue, stall) = (limits.response_queue, limits.chunk_stall);
+        let (queue, stall, wait) = (limits.response_queue, limits.chunk_stall, limits.transaction);
         let Some(link) = self.links.get_mut(id) else { return };
         let paused = !link.wants_input(queue);
         if paused != link.paused {
@@ -74,6 +74,9 @@ impl Relay {
                 link.transactions.thaw(now);
                 link.last_input = now;
                 link.head_since = link.head_since.map(|_| now);
+                if let Some(at) = link.transactions.deadline(wait, now) {
+                    self.arm(id, at);
+                }
             }
             self.touch(id);
         }

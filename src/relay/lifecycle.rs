@@ -136,7 +136,7 @@ impl Relay {
     /// The link is no owner, no far side, no source and no target any more. Its own last frames stay.
     pub(super) fn release_bindings(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
-        link.waiting = None;
+        let waiting = link.waiting.take();
         let owned = std::mem::take(&mut link.owned);
         let far_of = std::mem::take(&mut link.far_of);
         let sources = std::mem::take(&mut link.sources);
@@ -159,6 +159,7 @@ impl Relay {
                 self.relays.remove(&name);
             }
         }
+        self.abandon(waiting);
         if let Frame::Chunk { source, .. } = frame {
             self.cut_short(source, now);
         }
@@ -182,7 +183,7 @@ impl Relay {
             self.fail_flow(flow, status, now);
         }
         if let Some(link) = self.links.get_mut(id) {
-            let unanswered: Vec<_> = link.transactions.drain().collect();
+            let unanswered = link.transactions.drain();
             link.reverse.clear();
             for t in unanswered {
                 self.settle_part(t.pending, t.first, t.behind, Err(status), now);
@@ -366,6 +367,7 @@ impl Relay {
         let owner = relay.map_or(Owner::Link(link), Owner::Relay);
         if owner == Owner::Link(link) {
             l.owned.push(token);
+            l.client = true;
         }
         let secure = local.scheme == crate::msrp::Scheme::Msrps;
         let session = super::session::Session {

@@ -224,6 +224,8 @@ pub struct Link {
     pub(super) sources: Vec<SourceId>,
     pub(super) flows: Vec<FlowId>,
     pub(super) owned: Vec<TokenId>,
+    /// Has had a token: no mere far side.
+    pub(super) client: bool,
     pub(super) far_of: Vec<TokenId>,
     pub(super) probation: Option<Probation>,
     pub(super) auth_failures: u32,
@@ -263,6 +265,7 @@ impl Link {
             sources: Vec::new(),
             flows: Vec::new(),
             owned: Vec::new(),
+            client: false,
             far_of: Vec::new(),
             probation: None,
             auth_failures: 0,

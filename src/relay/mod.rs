@@ -155,6 +155,8 @@ pub struct Relay {
     /// Ended sources, kept until nothing can be said of their chunks any more.
     retired: VecDeque<(Moment, source::SourceId)>,
     next_ticket: u64,
+    /// Whose account is being looked up though the AUTH has been given up.
+    abandoned: HashMap<u64, Arc<str>, foldhash::fast::FixedState>,
     /// Octets in buffers.
     buffered: usize,
     draining: bool,
@@ -196,6 +198,7 @@ impl Relay {
             retiring: Vec::new(),
             retired: VecDeque::new(),
             next_ticket: 0,
+            abandoned: HashMap::with_hasher(hasher()),
             buffered: 0,
             draining: false,
             counts: Counts::default(),
@@ -239,6 +242,8 @@ impl Relay {
                 let before = flow.charged;
                 flow.settle(self.settings.limits.read_buffer);
                 self.buffered = self.buffered + flow.charged - before;
+                // What stays may cost more than its octets.
+                self.stop_if_full(id, now);
             }
         }
         while self.short_of_memory(90) && self.close_largest(now) {}

@@ -139,9 +139,9 @@ impl Relay {
                 running = true;
                 at += 1;
             } else {
-                flow.queue.remove(at);
-                flow.charged = flow.charged.saturating_sub(super::flow::CHUNK_OVERHEAD);
-                self.buffered = self.buffered.saturating_sub(super::flow::CHUNK_OVERHEAD);
+                let cost = flow.queue.remove(at).map_or(0, |c| c.cost());
+                flow.charged -= cost;
+                self.buffered -= cost;
             }
         }
         // What is left of the slices belongs to other messages.
@@ -374,7 +374,7 @@ impl Relay {
             return;
         }
         l.full_flows += 1;
-        let _ = now;
+        self.watch_input(link, now);
     }
 
     /// Octets have left a flow.

@@ -118,8 +118,8 @@ impl Relay {
     fn idle_time(&self, id: LinkId) -> std::time::Duration {
         let limits = &self.settings.limits;
         match self.links.get(id) {
-            Some(link) if link.dialled && link.meta.relay.is_none() => limits.idle_foreign,
-            _ => limits.idle,
+            Some(link) if link.client || link.meta.relay.is_some() => limits.idle,
+            _ => limits.idle_foreign,
         }
     }
 

@@ -169,11 +169,12 @@ impl Transactions {
         self.live.values()
     }
 
-    /// All that is left, when the link is gone.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Transaction> + '_ {
-        self.timed.clear();
-        self.partial.clear();
+    /// All that is left, when the link is gone: in order of sending, what has not left completely last.
+    pub(super) fn drain(&mut self) -> Vec<Transaction> {
         self.awaited = 0;
-        self.live.drain().map(|(_, t)| t)
+        let sent = self.timed.drain(..).chain(self.partial.drain(..));
+        let mut all: Vec<_> = sent.filter_map(|(_, tid)| self.live.remove(&tid)).collect();
+        all.extend(self.live.drain().map(|(_, t)| t));
+        all
     }
 }

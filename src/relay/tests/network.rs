@@ -93,7 +93,7 @@ impl Network {
             listeners: HashMap::new(),
             accounts: HashMap::new(),
             window: 64 << 10,
-            read: 16 << 10,
+            read: 64 << 10,
             hold_look_ups: false,
             look_ups: Vec::new(),
             hold_dials: false,
