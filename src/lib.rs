@@ -14,6 +14,8 @@ pub mod client;
 pub mod config;
 #[cfg(feature = "net")]
 pub mod control;
+#[cfg(feature = "net")]
+pub mod demo;
 pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]

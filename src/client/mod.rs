@@ -14,7 +14,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "tasks, clock and the ledger's lock belong to a client's connections: no thread of the relay waits here"
+    reason = "tasks, clock and the ledger's lock belong to this module's connections; no relay thread waits here"
 )]
 
 mod auth;
@@ -37,7 +37,7 @@ mod writer;
 mod tests;
 
 pub use auth::Grant;
-pub use body::{Body, Fill};
+pub use body::Body;
 pub use endpoint::Endpoint;
 pub use error::{ClientError, Failure};
 pub use event::{Event, Message, Report, Request};

@@ -1,6 +1,6 @@
 //! A relay process for end-to-end tests: its certificates, its configuration, its log, its end.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -34,8 +34,7 @@ impl Authority {
     pub fn issue(&self, names: &[&str]) -> (String, String) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).expect("params");
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().expect("key");
         let certificate = params.signed_by(&key, &self.issuer).expect("certificate");
         (certificate.pem(), key.serialize_pem())
@@ -53,11 +52,13 @@ pub struct Wish<'a> {
     /// Further lines of the TLS listener.
     pub listen: &'a str,
     pub log: &'a str,
+    /// Write TLS keys for a capture to `keys.log` in the relay's directory.
+    pub key_log: bool,
 }
 
 impl Default for Wish<'_> {
     fn default() -> Self {
-        Wish { name: "localhost", shards: 2, extra: "", relay: "", listen: "", log: "info" }
+        Wish { name: "localhost", shards: 2, extra: "", relay: "", listen: "", log: "info", key_log: false }
     }
 }
 
@@ -86,6 +87,7 @@ impl Relay {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chappe"))
             .args(["run", "--config"])
             .arg(&path)
+            .env("SSLKEYLOGFILE", directory.path().join("keys.log"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -152,7 +154,9 @@ impl Relay {
         stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
         let host = self.admin;
         let length = body.len();
-        let text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
         stream.write_all(text.as_bytes()).expect("request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answer");
@@ -221,7 +225,8 @@ impl Drop for Relay {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- log of {}:\n{}", self.name, self.read_log());
+            let log = self.read_log();
+            eprintln!("--- log of {}:\n{log}", self.name);
         }
     }
 }
@@ -231,7 +236,7 @@ fn write(directory: &tempfile::TempDir, name: &str, text: &str) {
 }
 
 fn configuration(wish: &Wish<'_>) -> String {
-    let Wish { name, shards, extra, relay, listen, log } = wish;
+    let Wish { name, shards, extra, relay, listen, log, key_log } = wish;
     format!(
         r#"[relay]
 hostname = "{name}"
@@ -250,6 +255,7 @@ transport = "tcp"
 certificate = "server.crt"
 key = "server.key"
 client_ca = "ca.crt"
+sslkeylog = {key_log}
 [[auth.user]]
 name = "alice"
 password = "secret"
