@@ -266,6 +266,8 @@ impl Relay {
         if self.settings.shares(&dial) && !dial.bulk {
             self.next_hops.insert(dial.clone(), id);
         }
+        // What waits for a connection that never comes must fail some day.
+        self.arm(id, now + self.settings.limits.queue_stall);
         self.outputs.push_back(Output::Dial { link: id, to: dial, user });
         Ok(id)
     }
