@@ -475,10 +475,9 @@ impl Relay {
         flow.slices.push_back(Slice { octets, charge, settled: false });
         flow.charged += charge;
         self.buffered += charge;
-        let ready = single && (flow.open.is_some() || flow.ready(now).is_some());
         self.dirty(id);
         self.stop_if_full(id, now);
-        if ready {
+        if single && self.flows.get(id).is_some_and(|f| f.open.is_some() || f.ready(now).is_some()) {
             self.wake(id);
         }
     }
