@@ -265,7 +265,8 @@ impl Relay {
             self.respond(id, head, Status::FORBIDDEN, &[], now);
             return false;
         }
-        let info = auth::authentication_info(&proof, None);
+        let next = self.nonces.issue(now, &mut self.rng);
+        let info = auth::authentication_info(&proof, Some(&next));
         let minted = self.mint(id, user.clone(), now + Duration::from_secs(life), named, relay, now);
         let Some((_, uri)) = minted else { return false };
         let use_path = use_path(head, &uri);

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::event::LATENCY_BOUNDS_US;
-use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, OpenPart, Queued, Ready, SMALL};
+use super::flow::{Flow, FlowId, OpenPart, Queued, Ready, SMALL};
 use super::link::{LinkId, Phase};
 use super::pending::PendingId;
 use super::{Output, Relay};
@@ -376,9 +376,12 @@ impl Relay {
     }
 
     /// Ends the part on the wire with this flag.
-    fn end_part(&mut self, id: LinkId, flow_id: FlowId, flag: Flag, _now: Moment, out: &mut Transmit) {
+    fn end_part(&mut self, id: LinkId, flow_id: FlowId, flag: Flag, now: Moment, out: &mut Transmit) {
+        let hold = self.settings.limits.hold;
         let (Some(flow), Some(link)) = (self.flows.get_mut(flow_id), self.links.get_mut(id)) else { return };
         let Some(part) = flow.open.take() else { return };
+        // What follows of the chunk is collected anew before it leaves.
+        flow.hold_until = now + hold;
         let has_body = flow.queue.front().is_some_and(|c| c.has_body);
         let from = out.heads.len();
         end_line(&mut out.heads, part.tid.as_bytes(), flag, has_body);
@@ -415,8 +418,9 @@ impl Relay {
         let hold = self.settings.limits.hold;
         let Some(flow) = self.flows.get_mut(flow_id) else { return };
         let Some(chunk) = flow.queue.pop_front() else { return };
-        flow.charged -= CHUNK_OVERHEAD;
-        self.buffered -= CHUNK_OVERHEAD;
+        let cost = chunk.cost();
+        flow.charged -= cost;
+        self.buffered -= cost;
         flow.last_progress = now;
         if flow.drained(self.settings.limits.session_buffer) {
             let back = flow.back;

@@ -14,9 +14,8 @@ use crate::msrp::{FailureReport, Flag, Head, Tid};
 /// Key of a flow on its shard.
 pub(super) type FlowId = Key<Flow>;
 
-/// Rough octets of bookkeeping of a queued chunk and of a slice: charged with the octets themselves, so that a flood of
+/// Rough octets of bookkeeping of a slice: charged with the octets themselves, so that a flood of
 /// tiny chunks cannot hide behind their small bodies.
-pub(super) const CHUNK_OVERHEAD: usize = 192;
 pub(super) const SLICE_OVERHEAD: usize = 48;
 
 /// A chunk as it came, on its way out in one or more parts.
@@ -40,6 +39,13 @@ pub(super) struct Queued {
     /// Parts that were begun.
     pub(super) parts: u32,
     pub(super) arrived: Moment,
+}
+
+impl Queued {
+    /// What the chunk costs beside its octets: its head, and the bookkeeping. It does not change while it waits.
+    pub(super) fn cost(&self) -> usize {
+        self.head.bytes().len() + std::mem::size_of::<Queued>()
+    }
 }
 
 /// A slice of body and what it costs.

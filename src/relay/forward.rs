@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event::DEPTH_BOUNDS;
-use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, Queued, SLICE_OVERHEAD, Slice};
+use super::flow::{Flow, FlowId, Queued, SLICE_OVERHEAD, Slice};
 use super::link::{Frame, LinkId, Phase};
 use super::pending::Pending;
 use super::route::{Asker, Binding, Place, Refusal};
@@ -320,7 +320,7 @@ impl Relay {
             self.counts.keep_alives += 1;
         }
         if let Some(link) = self.links.get_mut(id) {
-            link.fed.1 += super::flow::CHUNK_OVERHEAD;
+            link.fed.1 += head.bytes().len() + std::mem::size_of::<Queued>();
         }
         self.set_frame(id, Frame::Chunk { source: source_id, serial, head, received: 0 });
     }
@@ -368,7 +368,7 @@ impl Relay {
             }
         }
         flow.last_input = now;
-        flow.queue.push_back(Queued {
+        let chunk = Queued {
             head,
             hops: start.hops,
             failure_report: report,
@@ -382,9 +382,11 @@ impl Relay {
             end: None,
             parts: 0,
             arrived: now,
-        });
-        flow.charged += CHUNK_OVERHEAD;
-        self.buffered += CHUNK_OVERHEAD;
+        };
+        let cost = chunk.cost();
+        flow.queue.push_back(chunk);
+        flow.charged += cost;
+        self.buffered += cost;
         self.dirty(id);
         self.stop_if_full(id, now);
         Ok(())

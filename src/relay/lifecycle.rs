@@ -374,6 +374,7 @@ impl Relay {
             uri: uri.clone(),
             secure,
             owner,
+            owner_link: link,
             user,
             created: now,
             expires,
@@ -436,6 +437,36 @@ impl Relay {
             self.end_session(&token, SessionEnd::Operator, now);
         }
         token.is_some()
+    }
+
+    /// Closes up to `most` links that no session uses, the longest idle first (RFC 4976 section 6.5). Returns how many.
+    pub fn shed(&mut self, most: usize, now: Moment) -> usize {
+        let mut idle: Vec<(Moment, LinkId)> = self
+            .links
+            .iter()
+            .filter(|(_, l)| !l.in_session() && l.phase == Phase::Open && l.meta.peer.is_some())
+            .map(|(id, l)| (l.last_input, id))
+            .collect();
+        idle.sort_unstable();
+        idle.truncate(most);
+        for (_, id) in &idle {
+            self.close_now(*id, CloseReason::Shortage, now);
+        }
+        idle.len()
+    }
+
+    /// Closes the link that holds most buffers because its receiver takes nothing. False when none holds any.
+    pub(super) fn close_largest(&mut self, now: Moment) -> bool {
+        let held = |l: &Link| l.flows.iter().filter_map(|f| self.flows.get(*f)).map(|f| f.charged).sum::<usize>();
+        let largest = self.links.iter().map(|(id, l)| (held(l), id)).max();
+        let Some((_, id)) = largest.filter(|(held, _)| *held > 0) else { return false };
+        self.close_now(id, CloseReason::Shortage, now);
+        true
+    }
+
+    /// Whether the link still exists.
+    pub fn has_link(&self, id: LinkId) -> bool {
+        self.links.contains(id)
     }
 
     /// No new sessions from now on; those that are bound go on.

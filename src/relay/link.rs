@@ -177,6 +177,8 @@ pub(super) enum Waiting {
 pub(super) struct Reverse {
     pub(super) back: FarLink,
     pub(super) tid: Short,
+    /// From-Path of the request: some relays leave it out of their own answers.
+    pub(super) origin: Box<[u8]>,
     /// URIs of ours that the response gives back.
     pub(super) hops: usize,
     /// An AUTH with credentials: failures count against the client (RFC 4976 section 6.3).

@@ -246,6 +246,7 @@ impl Relay {
                 self.stop_if_full(id, now);
             }
         }
+        while self.short_of_memory(90) && self.close_largest(now) {}
     }
 
     /// Counters since the start.

@@ -139,9 +139,9 @@ impl Relay {
                 running = true;
                 at += 1;
             } else {
-                flow.queue.remove(at);
-                flow.charged = flow.charged.saturating_sub(super::flow::CHUNK_OVERHEAD);
-                self.buffered = self.buffered.saturating_sub(super::flow::CHUNK_OVERHEAD);
+                let cost = flow.queue.remove(at).map_or(0, |c| c.cost());
+                flow.charged -= cost;
+                self.buffered -= cost;
             }
         }
         // What is left of the slices belongs to other messages.
@@ -268,9 +268,7 @@ impl Relay {
         let Some(source) = self.sources.get_mut(id) else { return };
         let link = source.link;
         let message = failure.message.as_ref().map(Short::as_bytes);
-        let same = |d: &&mut Failure| {
-            d.status == failure.status && d.message.as_ref().map(Short::as_bytes) == message
-        };
+        let same = |d: &&mut Failure| d.status == failure.status && d.message.as_ref().map(Short::as_bytes) == message;
         // Chunks of a message fail one after the other.
         let room = source.deferred.len() < DEFERRED;
         match source.deferred.iter_mut().rev().take(8).find(same) {

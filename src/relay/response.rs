@@ -2,11 +2,11 @@
 //! 6.4.3; msrp-relay.md 5.8).
 
 use super::Relay;
-use super::link::{CloseReason, LinkId};
+use super::link::{CloseReason, LinkId, Reverse};
 use super::pending::PendingId;
 use super::session::FarLink;
 use crate::moment::Moment;
-use crate::msrp::{Head, Kind, Method, Status, Tid, Uri, forward_response, response};
+use crate::msrp::{Head, Kind, Method, Path, Status, Tid, Uri, forward_response, response};
 
 /// Failed AUTHs at an outer relay, within a minute, that close the client's link (RLY-25).
 const REMOTE_AUTH_FAILURES: u32 = 3;
@@ -97,13 +97,26 @@ impl Relay {
         let failed = reverse.credentials
             && status == Status::UNAUTHORIZED
             && !head.header("WWW-Authenticate").is_some_and(says_stale);
+        let mut frame = Vec::new();
         if to.len() > reverse.hops {
-            let mut frame = Vec::new();
             forward_response(&mut frame, head, reverse.tid.as_bytes(), reverse.hops);
-            self.send_back(reverse.back, frame, failed, now);
-        } else {
-            self.send_back(reverse.back, Vec::new(), failed, now);
+        } else if let Some(whole) = self.with_origin(head, to, &reverse) {
+            forward_response(&mut frame, &whole, reverse.tid.as_bytes(), reverse.hops);
         }
+        self.send_back(reverse.back, frame, failed, now);
+    }
+
+    /// The response as it should have been: some relays answer any request to the adjacent URI alone, as if it were a SEND
+    /// (RFC 4975 section 7.2 wants the whole path). We know where the request came from.
+    fn with_origin(&self, head: &Head, to: Path<'_>, reverse: &Reverse) -> Option<Head> {
+        let (text, value) = (head.bytes(), to.after(0));
+        let at = memchr::memmem::find(text, value)? + value.len();
+        let mut block = Vec::with_capacity(text.len() + reverse.origin.len() + 1);
+        block.extend_from_slice(&text[..at]);
+        block.push(b' ');
+        block.extend_from_slice(&reverse.origin);
+        block.extend_from_slice(&text[at..]);
+        Head::parse(block.into(), &self.settings.wire).ok()
     }
 
     /// A whole frame for a link of this or another shard; a link that is gone swallows it: no connection is ever made for a

@@ -204,6 +204,11 @@ impl Relay {
             let to_binding = self.toward_owner(asker, token, far_uri, to, skip + 1, now)?;
             return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, to: to_binding });
         }
+        if asker.at.shard == self.shard
+            && let Some(session) = self.sessions.get_mut(&token)
+        {
+            session.owner_link = asker.at.link;
+        }
         let next_text = to.texts().nth(1).ok_or(Refusal::Bad)?;
         let next = Uri::parse(next_text).map_err(|_| Refusal::Bad)?;
         if self.settings.is_ours(&next) {
@@ -284,7 +289,8 @@ impl Relay {
         match session.owner.clone() {
             Owner::Link(link) => self.alive(link).then_some(Binding::Link(link)).ok_or(Refusal::NoSession),
             Owner::Relay(name) => {
-                if let Some(link) = self.relay_link(&name) {
+                let last = Some(session.owner_link).filter(|l| self.alive(*l));
+                if let Some(link) = last.or_else(|| self.relay_link(&name)) {
                     return Ok(Binding::Link(link));
                 }
                 let next = to.texts().nth(hops).and_then(|u| Uri::parse(u).ok()).ok_or(Refusal::NoSession)?;

@@ -194,9 +194,8 @@ impl Relay {
     fn check_queues(&mut self, id: LinkId, now: Moment) {
         let limit = self.settings.limits.queue_stall;
         let Some(link) = self.links.get(id) else { return };
-        let stalled = |f: &&FlowId| {
-            self.flows.get(**f).is_some_and(|f| f.waits_to_leave() && f.last_progress + limit <= now)
-        };
+        let stalled =
+            |f: &&FlowId| self.flows.get(**f).is_some_and(|f| f.waits_to_leave() && f.last_progress + limit <= now);
         let stalled: Vec<FlowId> = link.flows.iter().filter(stalled).copied().collect();
         for flow in stalled {
             self.fail_flow(flow, Status::TIMEOUT, now);

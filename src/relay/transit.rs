@@ -129,7 +129,8 @@ impl Relay {
             let credentials =
                 whole.head.kind() == Kind::Request(Method::Auth) && whole.head.header("Authorization").is_some();
             let back_tid = Short::new(whole.head.transact_id());
-            link.reverse.insert(tid, Reverse { back, tid: back_tid, hops, credentials, until });
+            let origin = whole.head.from_path().map(|p| p.after(0)).unwrap_or_default().into();
+            link.reverse.insert(tid, Reverse { back, tid: back_tid, origin, hops, credentials, until });
             self.arm(target, until);
         }
         self.touch(target);

@@ -15,25 +15,71 @@ use crate::relay::{DialFailure, Peer};
 #[derive(Clone, Debug)]
 enum Step {
     /// A whole SEND from one to another, with this body, flag and Failure-Report.
-    Send { from: u8, to: u8, message: u8, len: usize, flag: char, wish: u8, ranged: bool },
+    Send {
+        from: u8,
+        to: u8,
+        message: u8,
+        len: usize,
+        flag: char,
+        wish: u8,
+        ranged: bool,
+    },
     /// The beginning of a SEND, and later octets of it, and its end.
-    Begin { from: u8, to: u8, message: u8, len: usize, wish: u8 },
-    More { from: u8, len: usize },
-    End { from: u8, flag: char },
+    Begin {
+        from: u8,
+        to: u8,
+        message: u8,
+        len: usize,
+        wish: u8,
+    },
+    More {
+        from: u8,
+        len: usize,
+    },
+    End {
+        from: u8,
+        flag: char,
+    },
     /// Other requests.
-    Whole { from: u8, to: u8, method: u8 },
+    Whole {
+        from: u8,
+        to: u8,
+        method: u8,
+    },
     /// An answer to the latest SEND.
-    Answer { by: u8, code: u16 },
-    Policy { by: u8, answer: u8 },
-    Reading { who: u8, reading: bool },
-    Lose { who: u8 },
-    Finish { who: u8 },
+    Answer {
+        by: u8,
+        code: u16,
+    },
+    Policy {
+        by: u8,
+        answer: u8,
+    },
+    Reading {
+        who: u8,
+        reading: bool,
+    },
+    Lose {
+        who: u8,
+    },
+    Finish {
+        who: u8,
+    },
     /// A new connection with AUTH, at one of the relays.
-    Auth { who: u8, relay: u8, named: bool },
+    Auth {
+        who: u8,
+        relay: u8,
+        named: bool,
+    },
     HoldDials(bool),
     FailDials,
-    Pass { millis: u64 },
-    Junk { from: u8, len: usize },
+    Pass {
+        millis: u64,
+    },
+    Junk {
+        from: u8,
+        len: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {

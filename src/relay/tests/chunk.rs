@@ -76,7 +76,8 @@ impl Request {
 
     /// Start line and headers, with the empty line if a body follows.
     pub(super) fn head(&self) -> Vec<u8> {
-        let mut out = format!("MSRP {} {}\r\nTo-Path: {}\r\nFrom-Path: {}\r\n", self.tid, self.method, self.to, self.from);
+        let mut out =
+            format!("MSRP {} {}\r\nTo-Path: {}\r\nFrom-Path: {}\r\n", self.tid, self.method, self.to, self.from);
         for line in &self.lines {
             out.push_str(line);
             out.push_str("\r\n");

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use crate::msrp::FailureReport;
 use crate::relay::Relay;
-use crate::relay::flow::CHUNK_OVERHEAD;
 
 impl Relay {
     /// Checks the books of this shard against its contents.
@@ -24,7 +23,7 @@ impl Relay {
         let mut charged = 0;
         for (id, flow) in self.flows.iter() {
             let slices: usize = flow.slices.iter().map(|s| s.charge).sum();
-            assert_eq!(flow.charged, slices + flow.queue.len() * CHUNK_OVERHEAD, "charge of flow {id:?}");
+            assert_eq!(flow.charged, slices + flow.queue.iter().map(|c| c.cost()).sum::<usize>(), "charge of flow {id:?}");
             charged += flow.charged;
             let octets: u64 = flow.slices.iter().map(|s| s.octets.len() as u64).sum();
             let queued: u64 = flow.queue.iter().map(|c| c.buffered).sum();
