@@ -22,6 +22,20 @@ scratch=$(mktemp -d)
 results=$scratch/results
 : >"$results"
 
+# The sum of all cargo tests; after a failure elsewhere there is none, since it would say `0 failed`.
+sum_up() {
+    python3 - "$results" "$1" <<'PY'
+import re, sys
+sums = {"passed": 0, "failed": 0}
+for line in open(sys.argv[1], errors="replace"):
+    if line.startswith("test result:"):
+        for number, what in re.findall(r"(\d+) (passed|failed)", line):
+            sums[what] += int(number)
+if sys.argv[2] == "0" or sums["failed"]:
+    print(f"{sums['passed']} passed, {sums['failed']} failed")
+PY
+}
+
 child=
 stage_name=
 clean_up() {
@@ -32,15 +46,7 @@ clean_up() {
         wait "$child" 2>/dev/null || true
     fi
     [ "$status" -eq 0 ] || say "${0##*/}: FAILED${stage_name:+ in stage $stage_name} (exit status $status)"
-    python3 - "$results" <<'PY'
-import re, sys
-sums = {"passed": 0, "failed": 0}
-for line in open(sys.argv[1], errors="replace"):
-    if line.startswith("test result:"):
-        for number, what in re.findall(r"(\d+) (passed|failed)", line):
-            sums[what] += int(number)
-print(f"{sums['passed']} passed, {sums['failed']} failed")
-PY
+    sum_up "$status"
     rm -rf "$scratch"
     exit "$status"
 }
