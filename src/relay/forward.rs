@@ -333,7 +333,9 @@ impl Relay {
         let Some(link) = self.links.get(flow.link) else { return Err(Refusal::NoSession) };
         let head = start.head;
         let report = head.failure_report();
-        if report == FailureReport::Yes && (flow.unsettled >= flow.transaction_limit(cap, now) || link.transactions.awaited() >= relay_cap) {
+        if report == FailureReport::Yes
+            && (flow.unsettled >= flow.transaction_limit(cap, now) || link.transactions.awaited() >= relay_cap)
+        {
             return Err(Refusal::TooMany);
         }
         self.counts.queue_depth.observe(&DEPTH_BOUNDS, flow.charged as u64);

@@ -65,8 +65,14 @@ fn rly_10_18_32_the_two_rounds() {
 }
 
 #[rstest]
-#[case::no_qop("Digest username=\"ines\", realm=\"gate.north.example\", nonce=\"n\", nc=00000001, cnonce=\"c\", response=\"0dac6c41b21367af2d7b662ed76ee8d2\"", 400)]
-#[case::no_cnonce("Digest username=\"ines\", realm=\"gate.north.example\", nonce=\"n\", nc=00000001, qop=auth, response=\"0dac6c41b21367af2d7b662ed76ee8d2\"", 400)]
+#[case::no_qop(
+    "Digest username=\"ines\", realm=\"gate.north.example\", nonce=\"n\", nc=00000001, cnonce=\"c\", response=\"0dac6c41b21367af2d7b662ed76ee8d2\"",
+    400
+)]
+#[case::no_cnonce(
+    "Digest username=\"ines\", realm=\"gate.north.example\", nonce=\"n\", nc=00000001, qop=auth, response=\"0dac6c41b21367af2d7b662ed76ee8d2\"",
+    400
+)]
 #[case::garbage("Digest \"", 400)]
 #[case::basic("Basic aW5lczpwdw==", 401)]
 fn rly_11_16_unparsable_credentials(#[case] value: &str, #[case] code: u16) {
@@ -201,8 +207,7 @@ fn adv_r08_pipelined_auths_wait_for_each_other() {
     let (mut net, end) = gate(|_| {});
     let n = nonce(&mut net, end);
     net.hold_look_ups = true;
-    let all: Vec<Request> =
-        (1..=5).map(|nc| Request::new("AUTH", &[US], INES).line(&right(&n, nc))).collect();
+    let all: Vec<Request> = (1..=5).map(|nc| Request::new("AUTH", &[US], INES).line(&right(&n, nc))).collect();
     net.write(end, all.iter().flat_map(Request::octets).collect::<Vec<_>>());
     for r in &all {
         assert_eq!(net.look_ups.len(), 1, "one at a time");

@@ -57,7 +57,10 @@ fn s10_2_two_relays_octet_for_octet() {
     let back = Request::send(&[&p.hub, &p.gate, INES], TOMAS).id("b").body("yes");
     p.net.write(p.tomas, back.octets());
     let got = p.net.last(p.ines);
-    assert_eq!((got.header("To-Path"), got.header("From-Path")), (INES.into(), format!("{} {} {TOMAS}", p.gate, p.hub)));
+    assert_eq!(
+        (got.header("To-Path"), got.header("From-Path")),
+        (INES.into(), format!("{} {} {TOMAS}", p.gate, p.hub))
+    );
     assert_eq!(p.net.dialled.len(), 1, "RLY-67");
     for node in &p.net.nodes {
         assert_eq!((node.shards[0].pending_count(), node.shards[0].buffered()), (0, 0));
@@ -199,7 +202,8 @@ fn rly_37_relay_must_speak_in_its_own_name_in_auth() {
     let mut net = Network::new();
     net.relay(Network::settings(HUB));
     let gate = net.peer_relay(0, GATE);
-    let r = Request::new("AUTH", &["msrps://hub.south.example;tcp"], &format!("msrps://evil.example:2855/t;tcp {INES}"));
+    let r =
+        Request::new("AUTH", &["msrps://hub.south.example;tcp"], &format!("msrps://evil.example:2855/t;tcp {INES}"));
     net.write(gate, r.octets());
     assert_eq!(net.ends[gate].codes(&r.tid), [403]);
     assert!(!net.ends[gate].closed);

@@ -147,7 +147,8 @@ fn iop_4_6_8_odd_responses_change_nothing() {
     let send = s.send().id("m1").body("x");
     s.ines_writes(&send);
     let tid = s.net.last(tomas).tid();
-    let unmatched = format!("MSRP nosuch12 200 OK\r\nTo-Path: {}\r\nFrom-Path: {TOMAS}\r\n-------nosuch12$\r\n", s.token);
+    let unmatched =
+        format!("MSRP nosuch12 200 OK\r\nTo-Path: {}\r\nFrom-Path: {TOMAS}\r\n-------nosuch12$\r\n", s.token);
     s.net.write(tomas, unmatched);
     s.net.write(tomas, format!("MSRP {tid} 200\r\nFrom-Path: {TOMAS}\r\n-------{tid}$\r\n"));
     let full = format!(
