@@ -96,13 +96,16 @@ as_root() {
     fi
 }
 
-# A program from crates.io, once: need_crate PROGRAM CRATE [VERSION].
+# A program from crates.io where it is not there yet, or not in this version: need_crate PROGRAM CRATE [VERSION].
 need_crate() {
-    if [ -n "${3:-}" ]; then
-        CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" --version "=$3" "$2"
-    elif ! command -v "$1" >/dev/null; then
-        CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" "$2"
+    local found
+    found=$(command -v "$1" || true)
+    if [ -n "${3:-}" ] && [ -n "$found" ]; then
+        [[ $("$1" --version) == *" $3" ]] || found=
     fi
+    [ -z "$found" ] || return 0
+    say "installing $2 ${3:-} into $tools"
+    CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" ${3:+--version "=$3"} "$2"
 }
 
 # Whether the built program knows a command.
