@@ -11,6 +11,8 @@ use crate::msrp::{Event, Flag, Head, Kind, MAX_NON_SEND_BODY, Method};
 
 /// Malformed responses that a link may send before it is closed.
 const BAD_RESPONSES: u32 = 100;
+/// Requests without somebody to answer to, of which the last closes a link that is in use.
+const UNANSWERABLE: u32 = 3;
 
 impl Relay {
     /// Octets arrived on a link (plaintext). What cannot be dealt with yet waits in the link and stops its reading.
@@ -29,7 +31,8 @@ impl Relay {
         loop {
             let queue = self.settings.limits.response_queue;
             let Some(link) = self.links.get_mut(id) else { return };
-            if !link.wants_input(queue) && !(link.eof && link.may_finish(queue)) {
+            let go_on = if link.eof { link.may_finish(queue) } else { link.wants_input(queue) };
+            if !go_on {
                 break;
             }
             match link.decoder.next() {
@@ -172,14 +175,13 @@ impl Relay {
         Ok(())
     }
 
-    /// A frame that cannot be answered: counted; tolerated a few times on a link that is in use.
+    /// A frame that cannot be answered: counted; tolerated twice on a link that is in use (msrp-core.md 2.3).
     pub(super) fn unanswerable(&mut self, id: LinkId, now: Moment) {
         self.counts.unanswerable += 1;
-        let unbound = self.links.get(id).is_some_and(|l| !l.in_session() && l.meta.relay.is_none());
-        if unbound {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.unanswerable += 1;
+        if link.meta.relay.is_none() && (!link.in_session() || link.unanswerable >= UNANSWERABLE) {
             self.close_now(id, CloseReason::Framing, now);
-        } else {
-            self.count_bad(id, now);
         }
     }
 

@@ -232,6 +232,7 @@ pub struct Link {
     pub(super) challenges: u32,
     pub(super) remote_auth_failures: (u32, Moment),
     pub(super) bad_requests: (u32, Moment),
+    pub(super) unanswerable: u32,
     /// Flows fed by this link that are full: it is not read meanwhile.
     pub(super) full_flows: u32,
     /// Octets in flows fed by this link: counted then, and what came since.
@@ -272,6 +273,7 @@ impl Link {
             challenges: 0,
             remote_auth_failures: (0, Moment::ZERO),
             bad_requests: (0, Moment::ZERO),
+            unanswerable: 0,
             full_flows: 0,
             fed: (Moment::ZERO, 0),
             head_since: None,

@@ -33,6 +33,7 @@ mod timer;
 mod transaction;
 mod transit;
 mod view;
+mod way;
 
 #[cfg(test)]
 mod tests;
