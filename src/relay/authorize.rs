@@ -152,7 +152,8 @@ impl Relay {
         now: Moment,
     ) {
         let lease = matches!(&answer, Ok(Some(a)) if a.lease);
-        let expected = |l: &mut Link| l.waiting.take_if(|w| matches!(w, Waiting::Account { ticket: t, .. } if *t == ticket));
+        let expected =
+            |l: &mut Link| l.waiting.take_if(|w| matches!(w, Waiting::Account { ticket: t, .. } if *t == ticket));
         let Some(Waiting::Account { attempt, .. }) = self.links.get_mut(id).and_then(expected) else {
             // Nobody waits for it any more, but its lease must not be lost.
             let user = self.abandoned.remove(&ticket).filter(|_| lease);

@@ -141,7 +141,8 @@ impl Flow {
         if there >= part + SMALL {
             return Some(Ready::Part { octets: part, last: false });
         }
-        (there > 0 && now >= self.hold_until).then_some(Ready::Open)
+        // A full flow gets no more: there is nothing to wait for.
+        (there > 0 && (self.full || now >= self.hold_until)).then_some(Ready::Open)
     }
 
     /// RFC 4975 7.1.1: no chunks of our making under 2048 octets but the last, so the parts are of equal size.

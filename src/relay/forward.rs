@@ -266,6 +266,8 @@ impl Relay {
         if self.settings.shares(&dial) && !dial.bulk {
             self.next_hops.insert(dial.clone(), id);
         }
+        // What waits for a connection that never comes must fail some day.
+        self.arm(id, now + self.settings.limits.queue_stall);
         self.outputs.push_back(Output::Dial { link: id, to: dial, user });
         Ok(id)
     }
@@ -331,7 +333,9 @@ impl Relay {
         let Some(link) = self.links.get(flow.link) else { return Err(Refusal::NoSession) };
         let head = start.head;
         let report = head.failure_report();
-        if report == FailureReport::Yes && (flow.unsettled >= flow.transaction_limit(cap, now) || link.transactions.awaited() >= relay_cap) {
+        if report == FailureReport::Yes
+            && (flow.unsettled >= flow.transaction_limit(cap, now) || link.transactions.awaited() >= relay_cap)
+        {
             return Err(Refusal::TooMany);
         }
         self.counts.queue_depth.observe(&DEPTH_BOUNDS, flow.charged as u64);
@@ -478,10 +482,9 @@ impl Relay {
         flow.slices.push_back(Slice { octets, charge, settled: false });
         flow.charged += charge;
         self.buffered += charge;
-        let ready = single && (flow.open.is_some() || flow.ready(now).is_some());
         self.dirty(id);
         self.stop_if_full(id, now);
-        if ready {
+        if single && self.flows.get(id).is_some_and(|f| f.open.is_some() || f.ready(now).is_some()) {
             self.wake(id);
         }
     }

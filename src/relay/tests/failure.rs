@@ -11,11 +11,7 @@ use crate::relay::DialFailure;
 #[case::yes("yes", &[200], &[415])]
 #[case::absent("maybe", &[200], &[415])]
 #[case::partial("partial", &[], &[415])]
-fn rly_52_refusal_of_the_next_hop_becomes_a_report(
-    #[case] wish: &str,
-    #[case] codes: &[u16],
-    #[case] reports: &[u16],
-) {
+fn rly_52_refusal_of_the_next_hop_becomes_a_report(#[case] wish: &str, #[case] codes: &[u16], #[case] reports: &[u16]) {
     let mut s = Scene::new().tomas_answers(Answer::Code(415));
     let send = s.send().id("m1").range("1-18/18").failure_report(wish).body("No, the 15:10 one.");
     let tid = s.ines_writes(&send);

@@ -23,7 +23,11 @@ impl Relay {
         let mut charged = 0;
         for (id, flow) in self.flows.iter() {
             let slices: usize = flow.slices.iter().map(|s| s.charge).sum();
-            assert_eq!(flow.charged, slices + flow.queue.iter().map(|c| c.cost()).sum::<usize>(), "charge of flow {id:?}");
+            assert_eq!(
+                flow.charged,
+                slices + flow.queue.iter().map(|c| c.cost()).sum::<usize>(),
+                "charge of flow {id:?}"
+            );
             charged += flow.charged;
             let octets: u64 = flow.slices.iter().map(|s| s.octets.len() as u64).sum();
             let queued: u64 = flow.queue.iter().map(|c| c.buffered).sum();

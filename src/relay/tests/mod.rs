@@ -1,8 +1,10 @@
 //! Tests of the core: clients, relays and far ends in one process and virtual time.
 
 mod admission;
+mod auth;
 mod chaos;
 mod chunk;
+mod clocks;
 mod end;
 mod failure;
 mod flow_control;
@@ -11,4 +13,6 @@ mod interruption;
 mod invariants;
 mod network;
 mod parts;
+mod relays;
 mod scene;
+mod whole;
