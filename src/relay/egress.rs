@@ -215,7 +215,7 @@ impl Relay {
         let Some(flow) = self.flows.get_mut(flow_id) else { return };
         flow.in_ring = false;
         if flow.queue.is_empty() && flow.orphan {
-            self.end_flow(flow_id);
+            self.end_flow(flow_id, now);
         } else if flow.open.is_none() && flow.ready(now).is_some() {
             flow.in_ring = true;
             if let Some(link) = self.links.get_mut(id) {

@@ -179,6 +179,10 @@ impl Relay {
             deferred: Vec::new(),
             full: false,
             in_flight: 0,
+            full_since: Moment::ZERO,
+            progress: Moment::ZERO,
+            closed: false,
+            retired: Moment::FAR,
         });
         if let Some(link) = self.links.get_mut(id) {
             link.sources.push(source);
@@ -369,7 +373,7 @@ impl Relay {
                     self.check_overflow(id, source_id, serial, flow, now);
                 }
             }
-            Target::There { shard, flow } => self.post_body(id, shard, flow, source_id, octets, now),
+            Target::There { shard, flow } => self.post_body(id, shard, flow, source_id, serial, octets, now),
             Target::Asked => {}
         }
     }
@@ -401,7 +405,9 @@ impl Relay {
             }
             match source.target {
                 Target::Here(flow) => self.abort_message(flow, head.message_id(), refusal.status(), now),
-                Target::There { shard, flow } => self.post_abort(shard, flow, head.message_id(), refusal.status()),
+                Target::There { shard, flow } => {
+                    self.post_abort(shard, flow, source_id, head.message_id(), refusal.status())
+                }
                 Target::Asked => {}
             }
         }
@@ -458,7 +464,7 @@ impl Relay {
         let (token, from_owner) = (source.token, source.from_owner);
         match source.target {
             Target::Here(flow) => self.push_end(flow, flag, now),
-            Target::There { shard, flow } => self.post_end(shard, flow, flag),
+            Target::There { shard, flow } => self.post_end(shard, flow, source_id, flag),
             Target::Asked => {}
         }
         if head.failure_report() == FailureReport::Yes {
@@ -520,7 +526,7 @@ impl Relay {
         self.counts.aborts += 1;
         match self.sources.get(source_id).map(|s| s.target) {
             Some(Target::Here(flow)) => self.push_end(flow, flag, now),
-            Some(Target::There { shard, flow }) => self.post_end(shard, flow, flag),
+            Some(Target::There { shard, flow }) => self.post_end(shard, flow, source_id, flag),
             _ => {}
         }
     }

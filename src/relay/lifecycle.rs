@@ -13,6 +13,8 @@ use crate::msrp::{Status, Uri};
 
 /// Last frames of a link that is to close have this long to leave.
 const FLUSH: Duration = Duration::from_secs(5);
+/// A next hop has 30 s to answer the last part of a flow that is gone.
+const AFTERLIFE: Duration = Duration::from_secs(40);
 
 impl Relay {
     /// A connection was accepted (and its TLS handshake is done).
@@ -164,7 +166,7 @@ impl Relay {
             }
         }
         for source in sources {
-            self.end_source(source);
+            self.end_source(source, now);
         }
         let status = match reason {
             CloseReason::DialFailed(DialFailure::Policy | DialFailure::Quota) => Status::FORBIDDEN,
@@ -176,7 +178,10 @@ impl Relay {
         }
         if let Some(link) = self.links.get_mut(id) {
             let unanswered: Vec<_> = link.transactions.drain().collect();
-            link.reverse.clear();
+            let reverse = std::mem::take(&mut link.reverse);
+            for back in reverse.into_values().map(|r| r.back) {
+                self.send_back(back, Vec::new(), false, now);
+            }
             for t in unanswered {
                 self.settle_part(t.pending, t.first, t.behind, Err(status), now);
             }
@@ -190,59 +195,35 @@ impl Relay {
         }
     }
 
-    /// The sender is gone: its flow sends what it has and ends.
-    pub(super) fn end_source(&mut self, id: SourceId) {
-        let Some(source) = self.sources.get_mut(id) else { return };
+    /// The sender is gone: its flow sends what it has and ends. A direct client that has gone is told nothing any more, a
+    /// relay may have another link.
+    pub(super) fn end_source(&mut self, id: SourceId, now: Moment) {
+        let Some(source) = self.sources.get(id) else { return };
         let (token, target, link) = (source.token, source.target, source.link);
-        if let Some(session) = self.sessions.get_mut(&token) {
-            session.ways.retain(|w| w.source != id);
-        }
+        let keep = source.relay.is_some() && target != Target::Asked;
+        self.forget_way(link, token, id);
         if let Some(l) = self.links.get_mut(link) {
             l.sources.retain(|s| *s != id);
         }
+        if !keep {
+            self.drop_source(id);
+        }
         match target {
-            Target::Here(flow) => {
-                let Some(f) = self.flows.get_mut(flow) else {
-                    self.sources.remove(id);
-                    return;
-                };
-                f.orphan = true;
-                let done = f.queue.is_empty() && f.unsettled == 0;
-                if done {
-                    self.end_flow(flow);
-                    self.sources.remove(id);
-                } else if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
-                    // A direct client that has gone is told nothing any more.
-                    self.sources.remove(id);
-                }
-            }
-            Target::There { shard, flow } => {
-                self.post_source_gone(shard, flow);
-                if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
-                    self.sources.remove(id);
-                }
-            }
-            Target::Asked => {
-                self.sources.remove(id);
-            }
+            Target::Here(flow) => self.orphan(flow, now),
+            Target::There { shard, flow } => self.post_source_gone(shard, flow),
+            Target::Asked => {}
         }
     }
 
     /// The flow is empty and nobody feeds it.
-    pub(super) fn end_flow(&mut self, id: FlowId) {
+    pub(super) fn end_flow(&mut self, id: FlowId, now: Moment) {
         let Some(flow) = self.flows.remove(id) else { return };
         self.buffered -= flow.charged;
         if let Some(link) = self.links.get_mut(flow.link) {
             link.flows.retain(|f| *f != id);
             link.egress.forget(id);
         }
-        if flow.back.shard == self.shard
-            && let Some(source) = self.sources.get(flow.back.source)
-            && source.relay.is_some()
-            && !self.links.contains(source.link)
-        {
-            self.sources.remove(flow.back.source);
-        }
+        self.flow_closed(flow.back, now);
     }
 
     /// The link that the flow leads to is gone: everything it holds fails, its source learns it.
@@ -279,36 +260,91 @@ impl Relay {
         self.flow_closed(back, now);
     }
 
-    /// At the source: its flow is gone. The next chunk is admitted anew.
+    /// At the source: its flow is gone. The next chunk is admitted anew; of those before something may still be told.
     pub(super) fn take_flow_closed(&mut self, id: SourceId, now: Moment) {
         let Some(source) = self.sources.get_mut(id) else { return };
-        let (token, link, full) = (source.token, source.link, std::mem::replace(&mut source.full, false));
-        source.target = Target::Asked;
+        source.closed = true;
+        source.in_flight = 0;
+        let (token, link) = (source.token, source.link);
+        self.forget_way(link, token, id);
+        self.free_source(id);
+        self.retire(id, now);
+    }
+
+    /// No further chunk of this sender takes this way.
+    pub(super) fn forget_way(&mut self, link: LinkId, token: TokenId, id: SourceId) {
         if let Some(session) = self.sessions.get_mut(&token) {
             session.ways.retain(|w| w.source != id);
         }
-        self.abroad.remove(&(link, token));
-        let deferred = self.sources.get(id).is_some_and(|s| !s.deferred.is_empty());
-        if let Some(l) = self.links.get_mut(link) {
-            if full && !l.shared() {
-                l.full_flows = l.full_flows.saturating_sub(1);
-                self.resumable.push(link);
+        if let Some(ways) = self.abroad.get_mut(&(link, token)) {
+            ways.retain(|w| w.source != id);
+            if ways.is_empty() {
+                self.abroad.remove(&(link, token));
             }
-            if let Frame::Chunk { source, .. } = &l.frame
-                && *source == id
-            {
-                return;
-            }
-            if !deferred {
-                l.sources.retain(|s| *s != id);
-                self.retired.push_back((now + Duration::from_secs(40), id));
-            }
-        } else {
-            self.retired.push_back((now + Duration::from_secs(40), id));
         }
     }
 
-    fn register_relay(&mut self, id: LinkId) {
+    /// The link is not stopped for this source any more.
+    fn free_source(&mut self, id: SourceId) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let link = source.link;
+        if std::mem::replace(&mut source.full, false)
+            && let Some(l) = self.links.get_mut(link)
+            && !l.shared()
+        {
+            l.full_flows = l.full_flows.saturating_sub(1);
+            self.resumable.push(link);
+        }
+    }
+
+    fn drop_source(&mut self, id: SourceId) {
+        self.free_source(id);
+        let Some(source) = self.sources.remove(id) else { return };
+        if let Some(link) = self.links.get_mut(source.link) {
+            link.sources.retain(|s| *s != id);
+        }
+    }
+
+    /// The source stays until nothing can be told of its chunks any more.
+    fn retire(&mut self, id: SourceId, now: Moment) {
+        let Some(source) = self.sources.get_mut(id) else { return };
+        let at = now + AFTERLIFE;
+        source.retired = at;
+        self.retired.push_back((at, id));
+    }
+
+    /// Sources whose time is over: gone if their flow is gone and no chunk of theirs is arriving.
+    pub(super) fn end_retired(&mut self, now: Moment) {
+        while let Some((at, id)) = self.retired.front().copied().filter(|(at, _)| *at <= now) {
+            self.retired.pop_front();
+            let Some(source) = self.sources.get(id).filter(|s| s.retired == at) else { continue };
+            let flow = match source.target {
+                Target::Here(flow) if self.flows.contains(flow) => Some((self.shard, flow)),
+                Target::There { shard, flow } if !source.closed => Some((shard, flow)),
+                _ => None,
+            };
+            let arriving = self.is_arriving(id);
+            match flow {
+                None if !arriving && source.deferred.is_empty() => self.drop_source(id),
+                Some((shard, flow)) if !arriving => {
+                    self.retire(id, now);
+                    if shard == self.shard {
+                        self.orphan(flow, now);
+                    } else {
+                        self.post_source_gone(shard, flow);
+                    }
+                }
+                _ => self.retire(id, now),
+            }
+        }
+    }
+
+    fn is_arriving(&self, id: SourceId) -> bool {
+        let link = self.sources.get(id).and_then(|s| self.links.get(s.link));
+        link.is_some_and(|l| matches!(&l.frame, Frame::Chunk { source, .. } if *source == id))
+    }
+
+    pub(super) fn register_relay(&mut self, id: LinkId) {
         let Some(name) = self.links.get(id).and_then(|l| l.relay_name().cloned()) else { return };
         self.relays.entry(name).or_default().push(id);
     }
@@ -351,6 +387,8 @@ impl Relay {
             last_used: now,
             far: Vec::new(),
             ways: Vec::new(),
+            guests: Vec::new(),
+            moves: 0,
             tally: Default::default(),
         };
         self.sessions.insert(token, session);
@@ -364,6 +402,7 @@ impl Relay {
         let Some(session) = self.sessions.remove(token) else { return };
         self.outputs.push_back(Output::Release { user: session.user.clone() });
         self.token_gone(*token);
+        self.tell_guests(*token, &session);
         let owner = match &session.owner {
             Owner::Link(link) => self.links.get_mut(*link).map(|l| {
                 l.owned.retain(|t| t != token);
@@ -379,15 +418,7 @@ impl Relay {
             }
         }
         for way in &session.ways {
-            // Chunks under way are completed; their reports still find the source.
-            let arriving = self
-                .sources
-                .get(way.source)
-                .and_then(|s| self.links.get(s.link))
-                .is_some_and(|l| matches!(&l.frame, Frame::Chunk { source, .. } if *source == way.source));
-            if !arriving {
-                self.end_source_of_dead_session(way.source, now);
-            }
+            self.end_source_of_dead_session(way.source, now);
         }
         let far_host = session.far.first().and_then(|f| Uri::parse(&f.uri).ok()).map(|u| u.host_string());
         self.outputs.push_back(Output::Event(Event::SessionEnded(Box::new(SessionRecord {
@@ -401,21 +432,17 @@ impl Relay {
         }))));
     }
 
-    fn end_source_of_dead_session(&mut self, id: SourceId, now: Moment) {
-        let Some(source) = self.sources.get(id) else { return };
-        let (link, target) = (source.link, source.target);
-        if let Some(l) = self.links.get_mut(link) {
-            l.sources.retain(|s| *s != id);
+    /// Chunks under way are completed; their reports still find the source.
+    pub(super) fn end_source_of_dead_session(&mut self, id: SourceId, now: Moment) {
+        self.retire(id, now);
+        if self.is_arriving(id) {
+            return;
         }
-        if let Target::Here(flow) = target
-            && let Some(f) = self.flows.get_mut(flow)
-        {
-            f.orphan = true;
-            if f.queue.is_empty() {
-                self.end_flow(flow);
-            }
+        match self.sources.get(id).map(|s| s.target) {
+            Some(Target::Here(flow)) => self.orphan(flow, now),
+            Some(Target::There { shard, flow }) => self.post_source_gone(shard, flow),
+            _ => {}
         }
-        self.retired.push_back((now + Duration::from_secs(40), id));
     }
 
     /// Ends a session by its public name (an operator's wish). False when there is none of that name.

@@ -170,7 +170,7 @@ pub(super) enum Waiting {
     /// A credential store is asked.
     Account { ticket: u64, attempt: Box<AuthAttempt>, until: Moment },
     /// The home shard of a token is asked about this chunk.
-    Admission { source: SourceId, head: Head, has_body: bool, until: Moment },
+    Admission { source: SourceId, head: Head, has_body: bool, may_move: bool, until: Moment },
 }
 
 /// Way back of an end-to-end response.

@@ -139,10 +139,12 @@ pub struct Relay {
     /// Links by verified relay name, in both directions.
     relays: HashMap<Arc<str>, Vec<LinkId>, foldhash::fast::FixedState>,
     /// Tokens whose link moved away.
-    redirects: HashMap<TokenId, u16, foldhash::fast::FixedState>,
+    redirects: HashMap<TokenId, shard::Redirect, foldhash::fast::FixedState>,
     /// Ways to sessions of other shards, by sender and token.
     abroad: HashMap<(LinkId, TokenId), Vec<session::Way>, foldhash::fast::FixedState>,
     mailboxes: Vec<shard::Mailbox>,
+    /// Chunks of sources elsewhere that found no flow, until all of them has come.
+    lost: HashMap<(u16, source::SourceId), shard::Lost, foldhash::fast::FixedState>,
     timers: Timers,
     outputs: VecDeque<Output>,
     touched: VecDeque<LinkId>,
@@ -185,6 +187,7 @@ impl Relay {
             relays: HashMap::with_hasher(hasher()),
             redirects: HashMap::with_hasher(hasher()),
             abroad: HashMap::with_hasher(hasher()),
+            lost: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             touched: VecDeque::new(),
@@ -266,6 +269,24 @@ impl Relay {
     /// New rules from now on; existing links and sessions stay.
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
+    }
+
+    /// What is left of links and sessions, by kind, for tests.
+    #[cfg(test)]
+    fn remains(&self) -> Vec<String> {
+        let kinds = [
+            ("links", self.links.len()),
+            ("sessions", self.sessions.len()),
+            ("sources", self.sources.len()),
+            ("flows", self.flows.len()),
+            ("pendings", self.pendings.len()),
+            ("redirects", self.redirects.len()),
+            ("abroad", self.abroad.len()),
+            ("lost", self.lost.len()),
+            ("next hops", self.next_hops.len()),
+            ("octets", self.buffered),
+        ];
+        kinds.iter().filter(|(_, n)| *n > 0).map(|(kind, n)| format!("{n} {kind}")).collect()
     }
 
     fn here(&self, link: LinkId) -> FarLink {

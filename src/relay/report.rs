@@ -185,9 +185,8 @@ impl Relay {
                 self.all_parts_out(pending, now);
             }
         }
-        if full {
-            self.credit(back, 0, true, now);
-        }
+        let freed = drop_ranges.iter().map(|(_, n)| n).sum();
+        self.credit(back, freed, full, now);
         self.wake(id);
     }
 
@@ -348,14 +347,16 @@ impl Relay {
         }
         let Some(source) = self.sources.get_mut(to.source) else { return };
         let (link, was) = (source.link, source.full);
-        source.full = true;
+        if !was {
+            source.full = true;
+            source.full_since = now;
+        }
         let Some(l) = self.links.get_mut(link) else { return };
         // A link of many sessions is not stopped for one of them (msrp-relay.md 6).
         if was || l.shared() {
             return;
         }
         l.full_flows += 1;
-        let _ = now;
     }
 
     /// Octets have left a flow.

@@ -18,13 +18,7 @@ impl Relay {
                 Owner::Failing(pending) => self.failing_timeout(pending, now),
             }
         }
-        while let Some((at, source)) = self.retired.front().copied() {
-            if at > now {
-                break;
-            }
-            self.retired.pop_front();
-            self.sources.remove(source);
-        }
+        self.end_retired(now);
     }
 
     fn session_timeout(&mut self, token: TokenId, now: Moment) {
