@@ -140,6 +140,8 @@ pub struct Relay {
     relays: HashMap<Arc<str>, Vec<LinkId>, foldhash::fast::FixedState>,
     /// Tokens whose link moved away.
     redirects: HashMap<TokenId, shard::Redirect, foldhash::fast::FixedState>,
+    /// When redirects of tokens that were not made here end.
+    forwarding: VecDeque<(Moment, TokenId, u32)>,
     /// Ways to sessions of other shards, by sender and token.
     abroad: HashMap<(LinkId, TokenId), Vec<session::Way>, foldhash::fast::FixedState>,
     mailboxes: Vec<shard::Mailbox>,
@@ -186,6 +188,7 @@ impl Relay {
             next_hops: HashMap::with_hasher(hasher()),
             relays: HashMap::with_hasher(hasher()),
             redirects: HashMap::with_hasher(hasher()),
+            forwarding: VecDeque::new(),
             abroad: HashMap::with_hasher(hasher()),
             lost: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
@@ -224,7 +227,8 @@ impl Relay {
     /// When [`handle_timeout`](Relay::handle_timeout) must be called next, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Moment> {
         let retired = self.retired.front().map(|(at, _)| *at);
-        [self.timers.next(), retired].into_iter().flatten().min()
+        let forwarding = self.forwarding.front().map(|(at, ..)| *at);
+        [self.timers.next(), retired, forwarding].into_iter().flatten().min()
     }
 
     /// Call at the end of each batch of inputs: what stays queued stops pinning the buffers it was read into.

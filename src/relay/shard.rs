@@ -143,7 +143,11 @@ enum Content {
     },
     TokenGone {
         token: TokenId,
-        below: u32,
+    },
+    Rehomed {
+        token: TokenId,
+        to: u16,
+        moves: u32,
     },
     /// Traffic parcels taken out of the mailbox.
     Received {
@@ -187,6 +191,7 @@ impl Content {
             Content::FarGone { .. } => "far gone",
             Content::TokenOver { .. } => "token over",
             Content::TokenGone { .. } => "token gone",
+            Content::Rehomed { .. } => "rehomed",
             Content::Received { .. } => "received",
         }
     }
@@ -227,7 +232,8 @@ impl Relay {
             Content::Bound { link, token } => self.take_bound(from, link, token),
             Content::FarGone { token, link } => self.pass_far_gone(token, link),
             Content::TokenOver { token, link } => self.take_token_over(token, link),
-            Content::TokenGone { token, below } => self.drop_redirects(token, below),
+            Content::TokenGone { token } => self.take_token_gone(&token),
+            Content::Rehomed { token, to, moves } => self.take_rehomed(&token, to, moves),
             Content::Received { parcels } => self.take_received(from, parcels),
         }
     }

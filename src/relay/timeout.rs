@@ -19,6 +19,7 @@ impl Relay {
             }
         }
         self.end_retired(now);
+        self.end_forwarding(now);
     }
 
     fn session_timeout(&mut self, token: TokenId, now: Moment) {

@@ -46,7 +46,7 @@ impl Relay {
         };
         let free = asker.at_rest && asker.sessions == 0 && matches!(wanted, Wanted::Token { skip: 0 });
         if free {
-            return self.move_link(id, shard, Some((head.clone(), has_body)));
+            return self.move_link(id, shard, Some((head.clone(), has_body)), now);
         }
         let source = self.new_source(id, head, place.token, place.from_owner, place.hops);
         let mut detached = head.clone();
@@ -123,7 +123,7 @@ impl Relay {
         let Some((id, head, has_body)) = self.take_waiting(source) else { return };
         self.end_source(source, now);
         if self.links.get(id).is_some_and(Link::at_rest) {
-            return self.move_link(id, from, Some((head, has_body)));
+            return self.move_link(id, from, Some((head, has_body)), now);
         }
         self.begin_send(id, head, has_body, now);
         self.pump(id, now);
@@ -256,7 +256,7 @@ impl Relay {
         let there = order(asker.sessions, asker.at.shard);
         let fewer = here < there;
         if link.at_rest() && (fewer || (!may_move && here.0 <= there.0)) {
-            self.move_link(theirs, asker.at.shard, None);
+            self.move_link(theirs, asker.at.shard, None, now);
             return Some(Content::AskAgain { source });
         }
         if !may_move {

@@ -1,5 +1,7 @@
-//! Links that go to another shard, with all their tokens. What moved is found by redirects: each shard that a token has
-//! left knows where it went next, and the chain ends where the token is.
+//! Links that go to another shard, with all their tokens. The shard that made a token, whose label it bears, always knows
+//! where it is or was a moment ago; any other that it has left remembers for a while where it went.
+
+use std::time::Duration;
 
 use super::super::link::{Link, LinkId, Phase};
 use super::super::session::{Owner, Session, TokenId};
@@ -7,6 +9,9 @@ use super::super::{Output, Relay};
 use super::Content;
 use crate::moment::Moment;
 use crate::msrp::Head;
+
+/// Parcels that were sent after a token are sent on for so long.
+const FORWARDING: Duration = Duration::from_secs(60);
 
 /// A link on its way to another shard, with its tokens and the request that made it move.
 pub struct MovedLink {
@@ -25,7 +30,7 @@ impl std::fmt::Debug for MovedLink {
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Redirect {
     to: u16,
-    /// Moves of the token up to that one, so that a later stay is not taken for an earlier one.
+    /// Moves of the token up to that one, so that old news are known as such.
     moves: u32,
 }
 
@@ -50,7 +55,7 @@ impl Link {
 }
 
 impl Relay {
-    pub(super) fn move_link(&mut self, id: LinkId, to: u16, replay: Option<(Head, bool)>) {
+    pub(super) fn move_link(&mut self, id: LinkId, to: u16, replay: Option<(Head, bool)>, now: Moment) {
         let Some(mut link) = self.links.remove(id) else { return };
         link.touched = false;
         link.timer_at = Moment::FAR;
@@ -66,6 +71,9 @@ impl Relay {
         for (token, session) in &mut sessions {
             session.moves = session.moves.saturating_add(1);
             self.redirects.insert(*token, Redirect { to, moves: session.moves });
+            if token.label().is_none_or(|l| l.shard != self.shard) {
+                self.forwarding.push_back((now + FORWARDING, *token, session.moves));
+            }
         }
         self.counts.links_moved += 1;
         self.outputs.push_back(Output::Move { link: id, to, state: Box::new(MovedLink { link, sessions, replay }) });
@@ -87,14 +95,17 @@ impl Relay {
             session.guests.clear();
             self.timers.arm(session.expires.max(now), super::super::timer::Owner::Session(token));
             let moves = session.moves;
+            self.redirects.remove(&token);
             self.sessions.insert(token, session);
-            self.drop_redirects(token, moves);
+            if let Some(label) = self.label_elsewhere(&token) {
+                self.post(label, Content::Rehomed { token, to: self.shard, moves });
+            }
         }
         if let Some((head, has_body)) = replay {
             self.begin_send(id, head, has_body, now);
         }
         // Its clocks are looked at once and armed anew here.
-        self.arm(id, now + std::time::Duration::from_millis(1));
+        self.arm(id, now + Duration::from_millis(1));
         self.pump(id, now);
         self.touch(id);
         id
@@ -112,28 +123,46 @@ impl Relay {
         self.redirects.get(token).map(|r| r.to)
     }
 
-    /// A token has died: the redirects that lead here, from where it was made on, are not needed any more.
-    pub(in super::super) fn token_gone(&mut self, token: TokenId) {
-        if let Some(label) = token.label().filter(|l| l.shard != self.shard && l.shard < self.settings.shards) {
-            self.post(label.shard, Content::TokenGone { token, below: u32::MAX });
+    /// A token that was made here has a new home. One that is not known any more has died meanwhile.
+    pub(super) fn take_rehomed(&mut self, token: &TokenId, to: u16, moves: u32) {
+        if let Some(redirect) = self.redirects.get_mut(token)
+            && redirect.moves < moves
+        {
+            *redirect = Redirect { to, moves };
         }
     }
 
-    /// Ends the chain of redirects of earlier moves, here and on; parcels before this one have been sent along already.
-    pub(super) fn drop_redirects(&mut self, token: TokenId, below: u32) {
-        if self.redirects.get(&token).is_some_and(|r| r.moves < below)
-            && let Some(redirect) = self.redirects.remove(&token)
-        {
-            self.post(redirect.to, Content::TokenGone { token, below });
+    /// A token has died away from where it was made: the redirect there is not needed any more.
+    pub(in super::super) fn token_gone(&mut self, token: TokenId) {
+        if let Some(label) = self.label_elsewhere(&token) {
+            self.post(label, Content::TokenGone { token });
         }
+    }
+
+    pub(super) fn take_token_gone(&mut self, token: &TokenId) {
+        self.redirects.remove(token);
+    }
+
+    /// Nobody sends after these tokens any more.
+    pub(in super::super) fn end_forwarding(&mut self, now: Moment) {
+        while let Some((_, token, moves)) = self.forwarding.front().copied().filter(|(at, ..)| *at <= now) {
+            self.forwarding.pop_front();
+            if self.redirects.get(&token).is_some_and(|r| r.moves == moves) {
+                self.redirects.remove(&token);
+            }
+        }
+    }
+
+    fn label_elsewhere(&self, token: &TokenId) -> Option<u16> {
+        token.label().map(|l| l.shard).filter(|shard| *shard != self.shard && *shard < self.settings.shards)
     }
 
     /// Moves a link at rest for no reason, for tests. False when it is not at rest.
     #[cfg(test)]
-    pub(in super::super) fn force_move(&mut self, id: LinkId, to: u16) -> bool {
+    pub(in super::super) fn force_move(&mut self, id: LinkId, to: u16, now: Moment) -> bool {
         let may = self.links.get(id).is_some_and(Link::at_rest);
         if may {
-            self.move_link(id, to, None);
+            self.move_link(id, to, None, now);
         }
         may
     }

@@ -13,8 +13,8 @@ use crate::auth::Ha1;
 use crate::moment::Moment;
 use crate::msrp::Scheme;
 use crate::relay::{
-    Account, Authority, Dial, DialFailure, LinkId, Meta, MovedLink, Output, Parcel, Relay, RelayIdentity, Settings,
-    Transmit,
+    Account, Authority, CloseReason, Dial, DialFailure, Event, LinkId, Meta, MovedLink, Output, Parcel, Relay,
+    RelayIdentity, Settings, Transmit,
 };
 
 /// Octets that lie between two sockets at most.
@@ -72,6 +72,7 @@ pub(crate) struct World {
     /// Dials that were asked for.
     pub(crate) dials: Vec<Dial>,
     pub(crate) most_buffered: usize,
+    pub(crate) closings: Vec<CloseReason>,
 }
 
 impl World {
@@ -89,6 +90,7 @@ impl World {
             piece: 16 << 10,
             dials: Vec::new(),
             most_buffered: 0,
+            closings: Vec::new(),
         }
     }
 
@@ -125,6 +127,12 @@ impl World {
     /// The shard on which relays' connections are accepted from now on.
     pub(crate) fn accept_on(&mut self, host: usize, shard: usize) {
         self.hosts[host].accepts = shard;
+    }
+
+    /// Moves the link of an end, if it is at rest.
+    pub(crate) fn force_move(&mut self, end: usize, to: u16) -> bool {
+        let now = self.now;
+        self.link_of(end).is_some_and(|(shard, link)| self.shard(0, shard).force_move(link, to, now))
     }
 
     fn meta(&self, host: usize) -> Meta {
@@ -268,6 +276,9 @@ impl World {
 
     /// Until nothing moves at this instant.
     fn work(&mut self) {
+        for h in 0..self.hosts.len() {
+            (0..self.hosts[h].shards.len()).for_each(|s| self.drain(h, s));
+        }
         loop {
             let mut moved = self.deliver();
             for wire in 0..self.wires.len() {
@@ -336,11 +347,14 @@ impl World {
                 !out.is_empty() || !octets.is_empty()
             }
             Side::Link { host, shard, id, reading, active } => {
-                let mut moved = false;
-                if active {
-                    moved |= self.transmit(wire, side, host, shard, id);
+                if active && self.transmit(wire, side, host, shard, id) {
+                    return true;
                 }
+                let mut moved = false;
                 let w = &mut self.wires[wire];
+                if !matches!(w.sides[side], Side::Link { id: same, .. } if same == id) {
+                    return true;
+                }
                 if reading && !w.toward[side].is_empty() {
                     let n = 1 + self.rng.next_u32() as usize % self.piece.min(w.toward[side].len());
                     let octets: Vec<u8> = w.toward[side].drain(..n).collect();
@@ -423,6 +437,7 @@ impl World {
                 self.mail(h, s, usize::from(to), Carried::Link(wire, side, state));
             }
             Output::Post { to, parcel } => self.mail(h, s, usize::from(to), Carried::Parcel(parcel)),
+            Output::Event(Event::LinkClosed { reason, .. }) => self.closings.push(reason),
             Output::Release { .. } | Output::Event(_) => {}
         }
     }
