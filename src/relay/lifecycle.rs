@@ -230,12 +230,12 @@ impl Relay {
     pub(super) fn fail_flow(&mut self, id: FlowId, status: Status, now: Moment) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let queue: Vec<_> = flow.queue.drain(..).collect();
-        let open = flow.open.take();
+        flow.open = None;
         flow.slices.clear();
         let charged = std::mem::take(&mut flow.charged);
         let back = flow.back;
         self.buffered -= charged;
-        for (at, chunk) in queue.into_iter().enumerate() {
+        for chunk in queue {
             let Some(pending) = chunk.pending else { continue };
             let (first, behind) = (chunk.start + chunk.written, chunk.start + chunk.written + chunk.buffered);
             let tell_at = now + self.settings.limits.report_grace;
@@ -248,7 +248,9 @@ impl Relay {
                 self.tell_refused(back, serial, message, status, now);
             }
             // A part that is on the wire is settled with the link's transactions.
-            let _ = (at, &open);
+            if chunk.end.is_none() {
+                self.await_rest(back, pending, behind);
+            }
             self.all_parts_out(pending, now);
         }
         if let Some(flow) = self.flows.remove(id)

@@ -103,6 +103,7 @@ impl Relay {
     pub(super) fn abort_message(&mut self, id: FlowId, message: Option<&[u8]>, status: Status, now: Moment) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let mut dropped: Vec<(PendingId, u64, u64, bool)> = Vec::new();
+        let mut arriving = None;
         let mut running = false;
         let mut at = 0;
         let mut skip_slices = 0u64;
@@ -124,6 +125,9 @@ impl Relay {
             let on_wire = at == 0 && flow.open.is_some();
             if let Some(p) = chunk.pending {
                 dropped.push((p, first, behind, on_wire));
+                if chunk.end.is_none() {
+                    arriving = Some((p, behind));
+                }
             }
             chunk.buffered = 0;
             if on_wire {
@@ -172,6 +176,9 @@ impl Relay {
         let back = flow.back;
         if running {
             self.counts.aborts += 1;
+        }
+        if let Some((pending, behind)) = arriving {
+            self.await_rest(back, pending, behind);
         }
         for (pending, first, behind, on_wire) in dropped {
             let tell_at = now + self.settings.limits.report_grace;

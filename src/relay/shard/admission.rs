@@ -288,7 +288,10 @@ impl Relay {
             Binding::Abroad(far) => (far.shard, Wanted::Link(far.link)),
             _ => return,
         };
-        let bound = self.links.get(id).is_some_and(|l| place.from_owner || l.far_of.contains(&place.token));
+        let bound = match place.to {
+            Binding::Home(_, token) => self.links.get(id).is_some_and(|l| l.far_of.contains(&token)),
+            _ => true,
+        };
         let mut head = whole.head.clone();
         head.detach();
         let whole = Whole { head, body: whole.body.clone(), has_body: whole.has_body };

@@ -6,6 +6,7 @@ use super::super::Relay;
 use super::super::flow::FlowId;
 use super::super::forward::Start;
 use super::super::link::LinkId;
+use super::super::pending::PendingId;
 use super::super::route::Refusal;
 use super::super::session::FarLink;
 use super::super::short::Short;
@@ -25,10 +26,18 @@ pub(in super::super) struct Mailbox {
     waiting: Vec<LinkId>,
 }
 
-/// A chunk that found its flow closed or was refused there, while the rest of it still comes.
+/// A chunk that has failed while the rest of it still comes: what is told of it names its real end.
 pub(in super::super) struct Lost {
-    failure: Failure,
-    received: u64,
+    fate: Fate,
+    /// One behind the last octet so far.
+    behind: u64,
+}
+
+enum Fate {
+    /// It was never queued.
+    Refused(Failure),
+    /// It was, and this record is kept open for it.
+    Failing(PendingId),
 }
 
 impl Relay {
@@ -191,7 +200,8 @@ impl Relay {
         self.counts.refusals[refusal.kind() as usize] += 1;
         self.tell_refused(back, serial, message.clone(), status, now);
         let failure = Failure { serial, from_path, token_uri, message, range, status };
-        self.lost.insert((from, source), Lost { failure, received: 0 });
+        let behind = failure.range.start;
+        self.lost.insert((from, source), Lost { fate: Fate::Refused(failure), behind });
     }
 
     pub(super) fn take_posted_body(&mut self, from: u16, flow: FlowId, source: SourceId, octets: Bytes, now: Moment) {
@@ -199,7 +209,7 @@ impl Relay {
         if !self.lost.is_empty()
             && let Some(lost) = self.lost.get_mut(&(from, source))
         {
-            lost.received += octets.len() as u64;
+            lost.behind = lost.behind.saturating_add(octets.len() as u64);
         } else if self.flows.get(flow).is_some_and(arriving) {
             return self.push_body(flow, octets, now);
         }
@@ -222,8 +232,8 @@ impl Relay {
         status: Status,
         now: Moment,
     ) {
-        self.tell_lost(from, source, now);
         self.abort_message(flow, message.as_ref().map(Short::as_bytes), status, now);
+        self.tell_lost(from, source, now);
     }
 
     /// All of a chunk that was lost has come. False when the chunk that ends was not.
@@ -231,12 +241,34 @@ impl Relay {
         if self.lost.is_empty() {
             return false;
         }
-        let Some(Lost { mut failure, received }) = self.lost.remove(&(from, source)) else { return false };
-        let end = (failure.range.start + received).saturating_sub(1);
-        failure.range.end = Some(end);
-        failure.range.total = failure.range.total.filter(|t| *t >= end);
-        self.tell_failed(SourceRef { shard: from, source }, failure, now);
+        let Some(Lost { fate, behind }) = self.lost.remove(&(from, source)) else { return false };
+        let end = behind.saturating_sub(1);
+        match fate {
+            Fate::Refused(mut failure) => {
+                failure.range.end = Some(end);
+                failure.range.total = failure.range.total.filter(|t| *t >= end);
+                self.tell_failed(SourceRef { shard: from, source }, failure, now);
+            }
+            Fate::Failing(pending) => {
+                if let Some(failed) = self.pendings.get_mut(pending).and_then(|p| p.failed.as_mut()) {
+                    failed.behind = failed.behind.max(behind);
+                }
+                self.settle_silently(pending, now);
+            }
+        }
         true
+    }
+
+    /// A chunk of which more comes has failed at its flow. Its source here drops the rest; of one elsewhere the rest may be
+    /// under way already, and belongs to what has failed.
+    pub(in super::super) fn await_rest(&mut self, back: SourceRef, pending: PendingId, behind: u64) {
+        if back.shard == self.shard {
+            return;
+        }
+        if let Some(p) = self.pendings.get_mut(pending) {
+            p.open_parts += 1;
+            self.lost.insert((back.shard, back.source), Lost { fate: Fate::Failing(pending), behind });
+        }
     }
 
     /// Nobody feeds this flow any more.
@@ -248,7 +280,7 @@ impl Relay {
             self.end_flow(id, now);
         }
         if back.shard != self.shard {
-            self.lost.remove(&(back.shard, back.source));
+            self.tell_lost(back.shard, back.source, now);
         }
     }
 

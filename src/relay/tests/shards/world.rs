@@ -220,6 +220,17 @@ impl World {
         (end, token)
     }
 
+    /// A client that does not move: it has a session with somebody on its own shard.
+    pub(crate) fn busy_client(&mut self, name: &str, host: usize, shard: usize) -> (usize, String) {
+        let (end, token) = self.client(name, host, shard);
+        let friend = self.connect("friend.example", host, shard);
+        let to = format!("{token} {}", self.ends[end].uri);
+        self.ends[friend].send(&to, "hello", b"hello");
+        let token = self.auth(end, host);
+        assert_eq!(self.link_of(end).map(|l| l.0), Some(shard));
+        (end, token)
+    }
+
     /// The connection breaks.
     pub(crate) fn hang_up(&mut self, end: usize) {
         let (wire, side) = self.end_wires[end];
