@@ -425,6 +425,7 @@ impl Relay {
         if back.end.is_some() {
             return;
         }
+        let first = single && back.buffered == 0;
         back.buffered += len;
         let ready = single && (flow.open.is_some() || back.buffered >= flow.max_part + super::flow::SMALL);
         flow.last_input = now;
@@ -437,6 +438,10 @@ impl Relay {
             flow.full_since = now;
         }
         let back = flow.back;
+        if first && !flow.held {
+            flow.held = true;
+            self.held.push(id);
+        }
         self.dirty(id);
         if filled {
             self.stop_source(back, now);
@@ -512,7 +517,8 @@ impl Relay {
     pub(super) fn arm_hold(&mut self, id: FlowId, _now: Moment) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.held = false;
-        let waits = flow.queue.front().is_some_and(|q| q.end.is_none());
+        // Of a chunk without an octet there is nothing to release; its first octets come here again.
+        let waits = flow.queue.front().is_some_and(|q| q.end.is_none() && q.buffered > 0);
         let (link, at) = (flow.link, flow.hold_until);
         if waits && let Some(l) = self.links.get_mut(link) {
             l.egress.holding.push(id);

@@ -5,6 +5,7 @@ mod credit;
 mod end;
 mod mailbox;
 mod moves;
+mod property;
 mod world;
 
 pub(super) use end::End;

@@ -243,7 +243,11 @@ impl World {
     /// Everything that happens in this time.
     pub(crate) fn run(&mut self, time: Duration) {
         let until = self.now + time;
+        let (mut at, mut rounds) = (self.now, 0);
         loop {
+            rounds = if self.now == at { rounds + 1 } else { 0 };
+            at = self.now;
+            assert!(rounds < 10_000, "time stands still");
             self.work();
             let next = self.next_event().unwrap_or(until).max(self.now);
             if next > until || next == self.now && self.now >= until {
@@ -290,7 +294,10 @@ impl World {
         for h in 0..self.hosts.len() {
             (0..self.hosts[h].shards.len()).for_each(|s| self.drain(h, s));
         }
+        let mut rounds = 0;
         loop {
+            rounds += 1;
+            assert!(rounds < 100_000, "work without end");
             let mut moved = self.deliver();
             for wire in 0..self.wires.len() {
                 for side in 0..2 {
@@ -407,7 +414,10 @@ impl World {
     }
 
     fn drain(&mut self, h: usize, s: usize) {
+        let mut rounds = 0;
         loop {
+            rounds += 1;
+            assert!(rounds < 10_000, "outputs without end");
             let mut moved = false;
             while let Some(output) = self.hosts[h].shards[s].poll_output() {
                 self.output(h, s, output);
