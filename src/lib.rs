@@ -5,13 +5,21 @@
 
 #[cfg(feature = "net")]
 pub mod accounts;
+#[cfg(feature = "net")]
+pub mod admin;
 pub mod auth;
+#[cfg(feature = "net")]
+pub mod client;
 #[cfg(feature = "net")]
 pub mod config;
 #[cfg(feature = "net")]
 pub mod control;
+#[cfg(feature = "net")]
+pub mod demo;
 pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]
 pub mod net;
+#[cfg(feature = "net")]
+pub mod observe;
 pub mod relay;

@@ -35,12 +35,13 @@ pub use self::auth::{Algorithm, Auth, Credential, User};
 pub use self::limits::Limits;
 pub use self::listen::{Advertise, Listen, Transport};
 pub use self::operation::{Admin, Log, LogFormat, Records, is_filter};
-pub use self::policy::{EgressPolicy, Rule, RuleError, Target};
+pub use self::policy::EgressPolicy;
 pub use self::problem::{Fault, Problem, Problems};
 pub use self::relay::{AbortFlag, Engine, Relay};
 pub use self::secret::Secret;
 pub use self::tls::{CertSource, PeerRelay, Tls, TlsVersion};
 pub use self::warning::Warning;
+pub use crate::relay::policy::{Rule, RuleError, Target};
 
 /// A whole configuration that passed every check.
 #[derive(Clone, PartialEq, Debug)]
@@ -86,7 +87,7 @@ impl Config {
 
     /// What runs without a file: loopback only, a certificate made in memory, and the user `demo` with this password.
     pub fn development(password: Secret) -> Config {
-        let loopback = |rule| Rule::parse(rule).into_iter();
+        let loopback = |rule: &str| rule.parse::<Rule>().into_iter();
         let demo = User { name: "demo".to_owned(), credential: Credential::Password(password), relay: true };
         Config {
             relay: Relay::default(),

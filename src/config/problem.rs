@@ -183,6 +183,6 @@ pub enum Fault {
         /// The entry as written.
         found: String,
         /// Which part is wrong.
-        why: super::policy::RuleError,
+        why: crate::relay::policy::RuleError,
     },
 }

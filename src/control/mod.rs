@@ -2,10 +2,14 @@
 //!
 //! Shards are reached by bounded command queues only. Whoever asks waits; a shard never does.
 
+mod settings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+
+pub use settings::{authority, rules, settings};
 
 use crate::relay::{Counts, SessionView, Settings};
 

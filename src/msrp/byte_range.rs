@@ -125,3 +125,75 @@ fn decimal(out: &mut Vec<u8>, mut value: u64) {
     }
     out.extend_from_slice(&digits[first..]);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("1-25/25", 1, Some(25), Some(25))]
+    #[case("1-*/8000", 1, None, Some(8000))]
+    #[case("2049-*/*", 2049, None, None)]
+    #[case("1-0/0", 1, Some(0), Some(0))]
+    #[case("18446744073709551615-*/*", u64::MAX, None, None)]
+    fn forms(#[case] text: &str, #[case] start: u64, #[case] end: Option<u64>, #[case] total: Option<u64>) {
+        let range = ByteRange { start, end, total };
+        assert_eq!(ByteRange::parse(text.as_bytes()), Ok(range));
+        let mut out = Vec::new();
+        range.write(&mut out);
+        assert_eq!(out, text.as_bytes());
+    }
+
+    #[rstest]
+    #[case::core_100("5-3/10", ByteRangeError::EndBeforeStart)]
+    #[case::core_100("0-3/3", ByteRangeError::StartZero)]
+    #[case::core_100("1-9/8", ByteRangeError::EndBeyondTotal)]
+    #[case::adv_c07("1-*/99999999999999999999999999", ByteRangeError::Overflow)]
+    #[case::adv_c09("-1-5/5", ByteRangeError::Syntax)]
+    #[case::adv_c09("1--5/5", ByteRangeError::Syntax)]
+    #[case::adv_c09("1-5", ByteRangeError::Syntax)]
+    #[case::adv_c09("1-5/", ByteRangeError::Syntax)]
+    #[case::adv_c09("*-5/5", ByteRangeError::Syntax)]
+    #[case::adv_c09("0x1-5/5", ByteRangeError::Syntax)]
+    #[case::blank("", ByteRangeError::Syntax)]
+    #[case::trailing("1-5/5 ", ByteRangeError::Syntax)]
+    #[case::overflow_by_one("18446744073709551616-*/*", ByteRangeError::Overflow)]
+    fn refused(#[case] text: &str, #[case] error: ByteRangeError) {
+        assert_eq!(ByteRange::parse(text.as_bytes()), Err(error));
+    }
+
+    #[test]
+    fn adv_c08_positions_do_not_wrap() {
+        let last = ByteRange { start: u64::MAX, end: None, total: None };
+        assert_eq!(last.covering(1), Some(ByteRange { end: Some(u64::MAX), ..last }));
+        assert_eq!(last.covering(2), None);
+        assert_eq!(last.continued(10), None);
+    }
+
+    proptest! {
+        #[test]
+        fn write_then_parse_is_identity(start in 1u64.., length in any::<u64>(), more in any::<u64>(), open: bool, endless: bool) {
+            let end = (start - 1).saturating_add(length);
+            let range = ByteRange {
+                start,
+                end: (!open).then_some(end),
+                total: (!endless).then_some(end.saturating_add(more)),
+            };
+            let mut out = Vec::new();
+            range.write(&mut out);
+            prop_assert_eq!(ByteRange::parse(&out), Ok(range));
+        }
+
+        #[test]
+        fn parts_cover_the_whole_without_gap(start in 1u64..1 << 60, first in 0u64..1 << 60, second in 0u64..1 << 60) {
+            let whole = ByteRange { start, end: None, total: None };
+            let head = whole.covering(first).unwrap();
+            let tail = whole.continued(first).unwrap().covering(second).unwrap();
+            prop_assert_eq!(head.end.unwrap() + 1, tail.start);
+            prop_assert_eq!(tail.end, whole.covering(first + second).unwrap().end);
+        }
+    }
+}

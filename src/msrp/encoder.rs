@@ -218,3 +218,178 @@ fn others(out: &mut Vec<u8>, block: &[u8], without_mime: bool) {
         out.extend_from_slice(line);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::msrp::Limits;
+
+    const A: &str = "msrp://a.example:1/a;tcp";
+    const B: &str = "msrps://b.example:2/b;tcp";
+    const X: &str = "msrp://x.example:3/x;tcp";
+    const F: &str = "msrp://f.example:4/f;tcp";
+    const RANGE: ByteRange = ByteRange { start: 4, end: None, total: Some(9) };
+
+    fn head(block: String) -> Head {
+        Head::parse(Bytes::from(block), &Limits::default()).unwrap()
+    }
+
+    fn send(to: &str, from: &str, rest: &str) -> Head {
+        head(format!("MSRP abcd1234 SEND\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\n{rest}"))
+    }
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = b"before ".to_vec();
+        write(&mut out);
+        String::from_utf8(out).unwrap().strip_prefix("before ").expect("only appends").to_owned()
+    }
+
+    fn forwarded(head: &Head, pops: usize, range: RangeOut, body: bool) -> String {
+        written(|out| forward_request(out, head, b"Tid0", pops, range, body))
+    }
+
+    #[test]
+    fn popped_uris_go_to_from_path_newest_first() {
+        let head = send(&format!("{A} \t {B}  {X}"), F, "Message-ID: m1m1\r\n");
+        let expected = |to: &str, from: &str| {
+            format!("MSRP Tid0 SEND\r\nTo-Path:{to}\r\nFrom-Path: {from}\r\nMessage-ID: m1m1\r\n")
+        };
+        assert_eq!(forwarded(&head, 1, RangeOut::Keep, false), expected(&format!(" {B} {X}"), &format!("{A} {F}")));
+        assert_eq!(forwarded(&head, 2, RangeOut::Keep, false), expected(&format!(" {X}"), &format!("{B} {A} {F}")));
+        assert_eq!(forwarded(&head, 9, RangeOut::Keep, false), expected("", &format!("{X} {B} {A} {F}")));
+    }
+
+    #[test]
+    fn other_headers_stay_as_they_are_and_content_type_comes_last() {
+        let head = send(
+            &format!("{A} {X}"),
+            F,
+            "x-odd:  y \t\r\nmessage-id:m1m1\r\nbyte-range: 1-*/9\r\nContent-Type :no\r\ncontent-type:text/plain\r\n\
+             Failure-Report: NO\r\nContent-ID: <i>\r\n",
+        );
+        let start =
+            format!("MSRP Tid0 SEND\r\nTo-Path: {X}\r\nFrom-Path: {A} {F}\r\nx-odd:  y \t\r\nmessage-id:m1m1\r\n");
+        let end = "Content-Type :no\r\nFailure-Report: NO\r\nContent-ID: <i>\r\ncontent-type:text/plain\r\n\r\n";
+        assert_eq!(forwarded(&head, 1, RangeOut::Keep, true), format!("{start}byte-range: 1-*/9\r\n{end}"));
+        assert_eq!(forwarded(&head, 1, RangeOut::Set(RANGE), true), format!("{start}Byte-Range: 4-*/9\r\n{end}"));
+        assert_eq!(forwarded(&head, 1, RangeOut::Omit, true), format!("{start}{end}"));
+    }
+
+    #[test]
+    fn core_11_without_body_there_are_no_mime_headers() {
+        let head =
+            send(&format!("{A} {X}"), F, "Content-ID: <i>\r\nMessage-ID: m1m1\r\ncontent-type: a/b\r\nX-Y: z\r\n");
+        let expected =
+            format!("MSRP Tid0 SEND\r\nTo-Path: {X}\r\nFrom-Path: {A} {F}\r\nMessage-ID: m1m1\r\nX-Y: z\r\n");
+        assert_eq!(forwarded(&head, 1, RangeOut::Keep, false), expected);
+    }
+
+    #[test]
+    fn core_44_an_absent_byte_range_is_put_behind_message_id() {
+        let start = format!("MSRP Tid0 SEND\r\nTo-Path: {X}\r\nFrom-Path: {A} {F}\r\n");
+        let to = format!("{A} {X}");
+        let head = send(&to, F, "X-A: b\r\nMessage-ID: m1m1\r\nX-B: c\r\n");
+        let expected = format!("{start}X-A: b\r\nMessage-ID: m1m1\r\nByte-Range: 4-*/9\r\nX-B: c\r\n");
+        assert_eq!(forwarded(&head, 1, RangeOut::Set(RANGE), false), expected);
+        let head = send(&to, F, "X-A: b\r\n");
+        assert_eq!(forwarded(&head, 1, RangeOut::Set(RANGE), false), format!("{start}Byte-Range: 4-*/9\r\nX-A: b\r\n"));
+        let head = send(&to, F, "Byte-Range: 1-*/9\r\nMessage-ID: m1m1\r\n");
+        let expected = format!("{start}Byte-Range: 4-*/9\r\nMessage-ID: m1m1\r\n");
+        assert_eq!(forwarded(&head, 1, RangeOut::Set(RANGE), false), expected);
+    }
+
+    #[test]
+    fn responses_travel_back_with_their_comment() {
+        let block = |start: &str| format!("{start}\r\nTo-Path: {A} {X}\r\nFrom-Path: {F}\r\nExpires: 9\r\n");
+        let back = |start: &str| written(|out| forward_response(out, &head(block(start)), b"Tid0", 1));
+        let rest = format!("To-Path: {X}\r\nFrom-Path: {A} {F}\r\nExpires: 9\r\n-------Tid0$\r\n");
+        assert_eq!(back("MSRP abcd1234 299 Fine by me"), format!("MSRP Tid0 299 Fine by me\r\n{rest}"));
+        assert_eq!(back("MSRP abcd1234 481"), format!("MSRP Tid0 481 No Such Session\r\n{rest}"));
+    }
+
+    #[test]
+    fn core_5_6_7_a_response_repeats_the_transact_id_and_has_no_body() {
+        let out =
+            written(|out| response(out, b"a.-+%=Z9", Status::OK, F.as_bytes(), A.as_bytes(), &[("Expires", b"60")]));
+        let expected =
+            format!("MSRP a.-+%=Z9 200 OK\r\nTo-Path: {F}\r\nFrom-Path: {A}\r\nExpires: 60\r\n-------a.-+%=Z9$\r\n");
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn core_51_a_report_has_message_id_range_and_status() {
+        let from_of_send = format!("{F} {X}");
+        let report = |id| {
+            written(|out| report(out, b"Tid0", from_of_send.as_bytes(), A.as_bytes(), id, RANGE, Status::TOO_LARGE))
+        };
+        let start = format!("MSRP Tid0 REPORT\r\nTo-Path: {F} {X}\r\nFrom-Path: {A}\r\n");
+        let end = "Byte-Range: 4-*/9\r\nStatus: 000 413 Message Too Large\r\n-------Tid0$\r\n";
+        assert_eq!(report(Some(b"m1m1")), format!("{start}Message-ID: m1m1\r\n{end}"));
+        assert_eq!(report(None), format!("{start}{end}"));
+    }
+
+    #[test]
+    fn core_10_12_a_request_with_body_has_one_empty_line_and_a_crlf_before_the_end_line() {
+        let out = written(|out| {
+            let headers: &[(&str, &[u8])] = &[("Message-ID", b"m1m1"), ("Byte-Range", b"1-3/3")];
+            request_head(out, b"Tid0", "SEND", A.as_bytes(), F.as_bytes(), headers, Some(b"text/plain"));
+            out.extend_from_slice(b"abc");
+            end_line(out, b"Tid0", Flag::More, true);
+        });
+        assert_eq!(
+            out,
+            format!(
+                "MSRP Tid0 SEND\r\nTo-Path: {A}\r\nFrom-Path: {F}\r\nMessage-ID: m1m1\r\nByte-Range: 1-3/3\r\n\
+                 Content-Type: text/plain\r\n\r\nabc\r\n-------Tid0+\r\n"
+            )
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn forwarding_turns_the_path_and_keeps_the_rest(
+            to in prop::collection::vec("msrps?://[a-z]{1,9}:[1-9][0-9]{0,3}/[a-z]{1,9};tcp", 1..6),
+            from in prop::collection::vec("msrps?://[a-z]{1,9}:[1-9][0-9]{0,3}/[a-z]{1,9};tcp", 1..4),
+            others in prop::collection::vec("X-[a-z]{1,9}:[ -~]{0,20}\r\n", 0..5),
+            pops in 0usize..6,
+        ) {
+            let before = send(&to.join(" "), &from.join(" "), &others.concat());
+            let out = forwarded(&before, pops, RangeOut::Keep, false);
+            let after = head(out);
+            let turned: Vec<_> = after.from_path().unwrap().texts().rev_collect(pops.min(to.len()));
+            prop_assert_eq!(turned, to.iter().take(pops).map(|uri| uri.as_bytes()).collect::<Vec<_>>());
+            let rest: Vec<_> = after.from_path().unwrap().texts().skip(pops.min(to.len())).collect();
+            prop_assert_eq!(rest, from.iter().map(|uri| uri.as_bytes()).collect::<Vec<_>>());
+            let left: Vec<_> = after.to_path().unwrap().texts().collect();
+            prop_assert_eq!(left, to.iter().skip(pops).map(|uri| uri.as_bytes()).collect::<Vec<_>>());
+            prop_assert!(after.bytes().ends_with(others.concat().as_bytes()));
+        }
+
+        #[test]
+        fn no_head_makes_forwarding_panic(
+            lines in prop::collection::vec("(To-Path|From-Path|Message-ID|Byte-Range|Content-Type|X): ?[ -~]{0,20}\r\n", 0..8),
+            pops in 0usize..4,
+            body: bool,
+        ) {
+            let head = head(format!("MSRP a SEND\r\n{}", lines.concat()));
+            for range in [RangeOut::Keep, RangeOut::Set(RANGE), RangeOut::Omit] {
+                forwarded(&head, pops, range, body);
+            }
+        }
+    }
+
+    trait Reversed<'a> {
+        fn rev_collect(self, n: usize) -> Vec<&'a [u8]>;
+    }
+
+    impl<'a, I: Iterator<Item = &'a [u8]>> Reversed<'a> for I {
+        fn rev_collect(self, n: usize) -> Vec<&'a [u8]> {
+            let mut first: Vec<_> = self.take(n).collect();
+            first.reverse();
+            first
+        }
+    }
+}

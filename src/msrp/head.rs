@@ -241,3 +241,165 @@ fn parse_status(value: &[u8]) -> Option<(u16, Status)> {
     let comment_follows = matches!(rest, [] | [b' ', ..]);
     Status::from_digits(code).filter(|_| comment_follows).map(|code| (namespace, code))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::msrp::ByteRangeError;
+
+    const PATHS: &str = "To-Path: msrp://r.example:1/t;tcp\r\nFrom-Path: msrp://c.example:2/f;tcp\r\n";
+
+    fn parse(block: impl Into<Vec<u8>>) -> Head {
+        Head::parse(Bytes::from(block.into()), &Limits::default()).unwrap()
+    }
+
+    fn send(headers: &str) -> Head {
+        parse(format!("MSRP abcd1234 SEND\r\n{PATHS}{headers}"))
+    }
+
+    #[test]
+    fn every_interpreted_header_is_found() {
+        let head = send(
+            "Message-ID: m1\r\nByte-Range: 1-3/3\r\nSuccess-Report: yes\r\nFailure-Report: partial\r\n\
+             X-Note: \u{b4}\u{fc}\r\nContent-Type: text/plain\r\n",
+        );
+        assert_eq!(head.kind(), Kind::Request(Method::Send));
+        assert_eq!(
+            (head.method_name(), head.transact_id(), head.comment()),
+            (&b"SEND"[..], &b"abcd1234"[..], &b""[..])
+        );
+        assert_eq!(head.to_path().unwrap().first(), Some(&b"msrp://r.example:1/t;tcp"[..]));
+        assert_eq!(head.from_path().unwrap().first(), Some(&b"msrp://c.example:2/f;tcp"[..]));
+        assert_eq!(head.message_id(), Some(&b"m1"[..]));
+        assert_eq!(head.byte_range(), Some(ByteRange { start: 1, end: Some(3), total: Some(3) }));
+        assert_eq!((head.success_report(), head.failure_report()), (true, FailureReport::Partial));
+        assert_eq!(head.content_type(), Some(&b"text/plain"[..]));
+        assert_eq!(head.header("x-note"), Some("\u{b4}\u{fc}".as_bytes()));
+        assert_eq!(head.header("Expires"), None);
+        assert_eq!(head.headers().count(), 8);
+        assert_eq!(head.fault(), None);
+    }
+
+    #[test]
+    fn core_37_38_reports_have_their_defaults() {
+        let head = send("");
+        assert_eq!((head.success_report(), head.failure_report()), (false, FailureReport::Yes));
+        let head = send("failure-report: NO\r\nsuccess-report: YES\r\n");
+        assert_eq!((head.success_report(), head.failure_report()), (true, FailureReport::No));
+        let head = send("Failure-Report: maybe\r\nSuccess-Report: maybe\r\n");
+        assert_eq!((head.success_report(), head.failure_report()), (false, FailureReport::Yes));
+    }
+
+    #[test]
+    fn core_13_20_names_in_any_case_and_odd_spacing() {
+        let head = parse("MSRP a SEND\r\nTO-PATH:x\r\nfrom-path: \t y  z \r\nMESSAGE-id:abcd \r\nbyte-RANGE:1-*/*\r\n");
+        assert_eq!(head.to_path().unwrap().first(), Some(&b"x"[..]));
+        assert_eq!(head.from_path().unwrap().texts().collect::<Vec<_>>(), [b"y", b"z"]);
+        assert_eq!(head.message_id(), Some(&b"abcd"[..]));
+        assert_eq!(head.byte_range(), Some(ByteRange::UNKNOWN));
+        assert_eq!(head.fault(), None);
+    }
+
+    #[rstest]
+    #[case::core_17_folding("X-A: b\r\n continued\r\n", HeadFault::Folded)]
+    #[case::core_19_two_message_ids("Message-ID: aaaa\r\nMESSAGE-ID: bbbb\r\n", HeadFault::Duplicate)]
+    #[case::core_19_two_to_paths("To-Path: msrp://r.example:1/t;tcp\r\n", HeadFault::Duplicate)]
+    #[case::core_22_control_octet("X-Note: a\u{1}\r\n", HeadFault::ControlOctet)]
+    #[case::core_22_delete("X-Note: a\u{7f}\r\n", HeadFault::ControlOctet)]
+    #[case::amb_35_no_colon("nonsense\r\n", HeadFault::Name)]
+    #[case::amb_35_space_in_name("X A: b\r\n", HeadFault::Name)]
+    #[case::bad_message_id("Message-ID: a b\r\n", HeadFault::MessageId)]
+    #[case::empty_message_id("Message-ID:\r\n", HeadFault::MessageId)]
+    #[case::core_100("Byte-Range: 5-3/10\r\n", HeadFault::ByteRange(ByteRangeError::EndBeforeStart))]
+    #[case::the_first_counts("Byte-Range: x\r\nMessage-ID: a b\r\n", HeadFault::ByteRange(ByteRangeError::Syntax))]
+    fn recoverable(#[case] headers: &str, #[case] fault: HeadFault) {
+        let head = send(headers);
+        assert_eq!(head.fault(), Some(fault));
+        assert!(head.to_path().is_some() && head.from_path().is_some());
+    }
+
+    #[test]
+    fn core_22_only_space_and_tab_are_trimmed() {
+        let head = parse("MSRP a SEND\r\nTo-Path: \t\u{c}x \r\n");
+        assert_eq!(head.to_path().unwrap().first(), Some(&b"\x0cx"[..]));
+        assert_eq!(head.fault(), Some(HeadFault::ControlOctet));
+    }
+
+    #[test]
+    fn core_22_tab_is_no_control_octet() {
+        assert_eq!(send("X-Note: a\tb\r\n").fault(), None);
+    }
+
+    #[test]
+    fn adv_c19_utf8_counts_only_where_it_is_interpreted() {
+        let block = |line: &[u8]| [format!("MSRP a SEND\r\n{PATHS}").as_bytes(), line].concat();
+        assert_eq!(parse(block(b"X-A: \xC0\xAF\r\nX-B: \xff\r\n")).fault(), None);
+        assert_eq!(parse(block(b"Message-ID: \xff\r\n")).fault(), Some(HeadFault::NotUtf8));
+        assert_eq!(parse(b"MSRP a 200 \xff\r\n".to_vec()).fault(), None);
+    }
+
+    #[test]
+    fn adv_c16_a_path_counts_only_in_its_place() {
+        let head = parse("MSRP a SEND\r\nTo-Path: x\r\nMessage-ID: abcd\r\nFrom-Path: y\r\n");
+        assert!(head.to_path().is_some() && head.from_path().is_none());
+        let head = parse("MSRP a SEND\r\nFrom-Path: y\r\nTo-Path: x\r\n");
+        assert!(head.to_path().is_none() && head.from_path().is_none());
+        assert_eq!(head.fault(), None);
+    }
+
+    #[test]
+    fn iop_7_9_start_lines() {
+        let head = parse("MSRP abcd1234 200\r\n");
+        assert_eq!((head.kind(), head.comment()), (Kind::Response(Status::OK), &b""[..]));
+        assert_eq!(head.method_name(), b"");
+        let head = parse("MSRP abcd1234 481 No  such\r\n");
+        assert_eq!((head.kind(), head.comment()), (Kind::Response(Status::NO_SESSION), &b"No  such"[..]));
+        let head = parse("MSRP abcd1234 FILE_OFFSET\r\n");
+        assert_eq!((head.kind(), head.method_name()), (Kind::Request(Method::Other), &b"FILE_OFFSET"[..]));
+        assert_eq!(parse("MSRP a REPORT\r\n").kind(), Kind::Request(Method::Report));
+        assert_eq!(parse("MSRP a AUTH\r\n").kind(), Kind::Request(Method::Auth));
+        assert_eq!(parse("MSRP a NICKNAME\r\n").kind(), Kind::Request(Method::Nickname));
+    }
+
+    #[test]
+    fn iop_6_a_response_may_carry_anything_in_byte_range() {
+        assert_eq!(parse(format!("MSRP a 200 OK\r\n{PATHS}Byte-Range: 9-1/1\r\nMessage-ID: a b\r\n")).fault(), None);
+    }
+
+    #[rstest]
+    #[case::exact("000 200", Some((0, 200)))]
+    #[case::comment("000 413 Stop", Some((0, 413)))]
+    #[case::iop_28("000 413 413", Some((0, 413)))]
+    #[case::adv_c22("000", None)]
+    #[case::adv_c22("abc 200", None)]
+    #[case::adv_c22("000 20", None)]
+    #[case::four_digits("000 2000", None)]
+    fn status_header(#[case] value: &str, #[case] expected: Option<(u16, u16)>) {
+        let read = send(&format!("Status: {value}\r\n")).status_header().unwrap();
+        assert_eq!(read.ok(), expected.map(|(namespace, code)| (namespace, Status::new(code))));
+    }
+
+    #[test]
+    fn a_block_must_be_exactly_a_block() {
+        let parse = |block: &'static str| Head::parse(Bytes::from(block), &Limits::default()).unwrap_err();
+        assert_eq!(parse(""), Fatal::Incomplete);
+        assert_eq!(parse("MSRP a SEND"), Fatal::Incomplete);
+        assert_eq!(parse("MSRP a SEND\r\nTo-Path: x"), Fatal::Incomplete);
+        assert_eq!(parse("MSRP a SEND\r\n\r\n"), Fatal::Incomplete);
+        assert_eq!(parse("MSRP a SEND\r\n-------a$\r\n"), Fatal::Incomplete);
+    }
+
+    proptest! {
+        #[test]
+        fn no_block_makes_an_accessor_panic(lines in prop::collection::vec(
+            "(To-Path|From-Path|Message-ID|Byte-Range|Status|Content-Type|[ -~]{0,9}): ?[ -~\t\u{e9}]{0,20}", 0..8)) {
+            let head = parse(format!("MSRP a SEND\r\n{}", lines.iter().map(|line| format!("{line}\r\n")).collect::<String>()));
+            let _ = (head.to_path().map(|p| p.len()), head.from_path().map(|p| p.len()), head.message_id());
+            let _ = (head.byte_range(), head.status_header(), head.content_type(), head.headers().count());
+            prop_assert!(head.headers().count() <= lines.len());
+        }
+    }
+}

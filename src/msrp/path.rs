@@ -61,7 +61,7 @@ impl<'a> Path<'a> {
         let mut value = trim(self.0);
         for _ in 0..n {
             let end = value.iter().position(|c| is_space(*c)).unwrap_or(value.len());
-            value = value[end..].trim_ascii_start();
+            value = trim_start(&value[end..]);
         }
         value
     }
@@ -99,9 +99,15 @@ fn is_space(octet: u8) -> bool {
 
 /// `text` without SP and HTAB at both ends.
 pub(super) fn trim(text: &[u8]) -> &[u8] {
+    let text = trim_start(text);
+    let end = text.iter().rposition(|c| !is_space(*c)).map_or(0, |last| last + 1);
+    &text[..end]
+}
+
+/// `text` without SP and HTAB at its start.
+pub(super) fn trim_start(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|c| !is_space(*c)).unwrap_or(text.len());
-    let end = text.iter().rposition(|c| !is_space(*c)).map_or(start, |last| last + 1);
-    &text[start..end]
+    &text[start..]
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::{
     header::{Known, is_mime, split_name},
     ident::{is_message_id, is_transact_id},
     limits::Limits,
-    path::trim,
+    path::{trim, trim_start},
     status::Status,
 };
 
@@ -196,7 +196,7 @@ impl Scan {
             self.blame(HeadFault::NotUtf8);
         }
         let value = trim(rest);
-        let value_start = start + line.len() - rest.trim_ascii_start().len();
+        let value_start = start + line.len() - trim_start(rest).len();
         let value_span = Span::new(value_start, value_start + value.len());
         self.value(known, value, Line { whole: Span::new(start, end), value: value_span });
     }

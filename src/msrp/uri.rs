@@ -48,7 +48,7 @@ pub enum UriError {
     /// No host.
     #[error("URI without host")]
     HostEmpty,
-    /// A character or percent-encoding that no registered name has.
+    /// A character, percent-encoding or empty label that no host name has.
     #[error("bad host name in URI")]
     HostName,
     /// Brackets without an IPv6 address in them.
@@ -233,14 +233,21 @@ fn name_or_v4(text: &[u8]) -> Result<Host<'_>, UriError> {
     // Comparison is by value, so an address must be recognised however it is encoded.
     let mut short = [0; 15];
     let mut length = 0;
+    let mut label_empty = true;
     for octet in decoded(text) {
+        if octet == b'.' && label_empty {
+            return Err(UriError::HostName);
+        }
+        label_empty = octet == b'.';
         if let Some(slot) = short.get_mut(length) {
             *slot = octet;
         }
         length += 1;
     }
-    if length == 0 {
-        return Err(UriError::HostEmpty);
+    match (length, label_empty) {
+        (0, _) => return Err(UriError::HostEmpty),
+        (_, true) => return Err(UriError::HostName),
+        _ => {}
     }
     let address = short.get(..length).and_then(|text| str::from_utf8(text).ok()).and_then(|text| text.parse().ok());
     Ok(address.map_or(Host::Name(text), Host::V4))
@@ -295,4 +302,127 @@ fn decoded(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
 fn hex(high: u8, low: u8) -> Option<u8> {
     let digit = |c: u8| char::from(c).to_digit(16);
     Some((digit(high)? * 16 + digit(low)?) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn uri(text: &str) -> Uri<'_> {
+        Uri::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn every_part_is_found() {
+        let uri = uri("MSRPs://bo:x@[2001:db8::1]:9/a/b=+~;Tcp;x=1;y");
+        assert_eq!(uri.scheme(), Scheme::Msrps);
+        assert_eq!(uri.userinfo(), Some(&b"bo:x"[..]));
+        assert_eq!(uri.host(), Host::V6("2001:db8::1".parse().unwrap()));
+        assert_eq!(uri.port(), Some(9));
+        assert_eq!(uri.session_id(), Some(&b"a/b=+~"[..]));
+        assert!(uri.is_tcp());
+        assert_eq!(uri.text().len(), 45);
+    }
+
+    #[rstest]
+    #[case("msrp://H.example:2855/a;tcp", "MSRP://h.EXAMPLE:2855/a;TCP", true)]
+    #[case("msrp://bo@h.example:2855/a;tcp", "msrp://h.example:2855/a;tcp", true)]
+    #[case("msrp://h.example:2855/a;tcp", "msrps://h.example:2855/a;tcp", false)]
+    #[case("msrp://h.example:2855/a;tcp", "msrp://h.example/a;tcp", false)]
+    #[case("msrp://h.example:2855/a;tcp", "msrp://h.example:2855/A;tcp", false)]
+    #[case("msrp://h.example:2855/a;tcp", "msrp://h.example:2855/a;ws", false)]
+    #[case("msrp://[2001:db8::1]:9/a;tcp", "msrp://[2001:0db8:0:0::1]:9/a;tcp", true)]
+    #[case("msrp://%68.example:9/a;tcp", "msrp://h.example:9/a;tcp", true)]
+    #[case("msrp://h.example:2855/a;tcp;x=1", "msrp://h.example:2855/a;tcp", true)]
+    #[case("msrp://192.0.2.7:9/a;tcp", "msrp://h.example:9/a;tcp", false)]
+    // Beyond the table: AMB-22, AMB-23, absent against present parts, no path normalisation.
+    #[case("msrp://h.example.:9/a;tcp", "msrp://h.example:9/a;tcp", true)]
+    #[case("msrp://[::ffff:192.0.2.7]:9/a;tcp", "msrp://192.0.2.7:9/a;tcp", false)]
+    #[case("msrp://192.0.2.%37:9/a;tcp", "msrp://192.0.2.7:9/a;tcp", true)]
+    #[case("msrp://h.example:9/a;tcp", "msrp://h.example:9;tcp", false)]
+    #[case("msrp://h.example:9/a/../b;tcp", "msrp://h.example:9/b;tcp", false)]
+    #[case("msrp://h%2Cx:9/a;tcp", "msrp://h%2cx:9/a;tcp", true)]
+    #[case("msrp://h%2Cx:9/a;tcp", "msrp://h,x:9/a;tcp", false)]
+    #[case("msrp://h.example:09/a;tcp", "msrp://h.example:9/a;tcp", true)]
+    fn core_90_comparison(#[case] a: &str, #[case] b: &str, #[case] equal: bool) {
+        assert_eq!(uri(a).equivalent(&uri(b)), equal);
+        assert_eq!(uri(b).equivalent(&uri(a)), equal);
+        assert!(uri(a).equivalent(&uri(a)));
+    }
+
+    #[rstest]
+    #[case::adv_c25("msrp://[::::::1]:2855/x;tcp", UriError::HostV6)]
+    #[case::adv_c25("msrp://h:99999/x;tcp", UriError::Port)]
+    #[case::adv_c25("msrp://h:/x;tcp", UriError::Port)]
+    #[case::adv_c25("msrp:///x;tcp", UriError::HostEmpty)]
+    #[case::adv_c25("msrp://h:1/;tcp", UriError::SessionIdEmpty)]
+    #[case::adv_c25("msrp://h:1/x", UriError::TransportMissing)]
+    #[case::adv_e03_semicolon_ends_the_authority("msrp://a;b@host:2855/tok;tcp", UriError::Transport)]
+    #[case::core_88_numeric_host_without_port("msrp://192.0.2.1/x;tcp", UriError::PortMissing)]
+    #[case::core_88_numeric_host_without_port("msrp://[::1]/x;tcp", UriError::PortMissing)]
+    #[case::amb_22_brackets_are_required("msrp://2001:db8::1:9/x;tcp", UriError::Port)]
+    #[case::amb_22_zone_ids("msrp://[fe80::1%25eth0]:9/x;tcp", UriError::HostV6)]
+    #[case::junk_behind_brackets("msrp://[::1]9/x;tcp", UriError::HostV6)]
+    #[case::port_zero("msrp://h:0/x;tcp", UriError::Port)]
+    #[case::other_scheme("sip://h:1/x;tcp", UriError::Scheme)]
+    #[case::no_scheme("msrp:/", UriError::Scheme)]
+    #[case::host_is_a_dot("msrp://.:1/x;tcp", UriError::HostEmpty)]
+    #[case::empty_label("msrp://a..b:1/x;tcp", UriError::HostName)]
+    #[case::two_trailing_dots("msrp://a.%2e:1/x;tcp", UriError::HostName)]
+    #[case::leading_dot("msrp://.a:1/x;tcp", UriError::HostName)]
+    #[case::bad_percent("msrp://h%2:1/x;tcp", UriError::HostName)]
+    #[case::bad_host_octet("msrp://h\"x:1/x;tcp", UriError::HostName)]
+    #[case::colon_in_session_id("msrp://h:1/a:b;tcp", UriError::SessionId)]
+    #[case::empty_transport("msrp://h:1/x;", UriError::Transport)]
+    #[case::transport_is_no_word("msrp://h:1/x;t_p", UriError::Transport)]
+    #[case::empty_parameter("msrp://h:1/x;tcp;;a", UriError::Parameter)]
+    #[case::space("msrp://h:1/x y;tcp", UriError::Octet)]
+    fn malformed(#[case] text: &str, #[case] error: UriError) {
+        assert_eq!(Uri::parse(text.as_bytes()).unwrap_err(), error);
+    }
+
+    #[test]
+    fn core_106_and_amb_16_foreign_words_are_taken() {
+        assert!(!uri("msrp://h:1/x;ws").is_tcp());
+        assert_eq!(uri("msrps://h:1/x;dc").transport(), b"dc");
+        assert_eq!(uri("msrp://h:1/a%20b;tcp").session_id(), Some(&b"a%20b"[..]));
+        assert_eq!(uri("msrps://relay.example;tcp").session_id(), None);
+    }
+
+    #[test]
+    fn a_host_is_known_by_any_of_its_spellings() {
+        let named = uri("msrp://H%2eExample.:1/x;tcp");
+        assert!(named.host_is("h.example") && named.host_is("H.EXAMPLE."));
+        assert!(!named.host_is("192.0.2.1") && !named.host_is("h.example.org"));
+        assert_eq!(named.host_string(), "h.example");
+        let v6 = uri("msrp://[2001:0DB8::1]:1/x;tcp");
+        assert!(v6.host_is("2001:db8::1") && v6.host_is("[2001:db8:0::1]") && !v6.host_is("192.0.2.1"));
+        assert_eq!(v6.host_string(), "2001:db8::1");
+        let v4 = uri("msrp://192.0.2.1:1/x;tcp");
+        assert!(v4.host_is("192.0.2.1") && !v4.host_is("::ffff:192.0.2.1"));
+        assert_eq!(v4.host_string(), "192.0.2.1");
+        assert!(v4.same_authority(&uri("msrps://192.0.2.1:1/y;ws")));
+        assert!(!v4.same_authority(&uri("msrps://192.0.2.1:2/y;ws")));
+    }
+
+    proptest! {
+        #[test]
+        fn anything_parses_or_is_refused_without_panic(text in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Uri::parse(&text);
+        }
+
+        #[test]
+        fn what_is_alike_but_for_spelling_is_equivalent(
+            text in "msrps?://([a-z]{1,8}@)?[a-z0-9-]{1,9}[.][a-z]{2,5}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~+=/-]{1,20})?;[a-z]{2,4}",
+        ) {
+            let one = uri(&text);
+            let (authority, rest) = text.split_at(text.find(one.host_string().as_str()).unwrap());
+            let shouted = format!("{}{};x=y", authority.to_uppercase(), rest.replacen(&one.host_string(), &one.host_string().to_uppercase(), 1));
+            prop_assert!(one.equivalent(&uri(&shouted)));
+            prop_assert!(one.host_is(&one.host_string()));
+        }
+    }
 }

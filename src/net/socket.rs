@@ -38,6 +38,15 @@ pub fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Registers a socket with this thread's runtime.
+#[expect(
+    deprecated,
+    reason = "the replacement is unsafe for descriptors that lie about themselves; std's sockets do not"
+)]
+pub(super) fn register<S: std::os::fd::AsRawFd + AsFd>(socket: S) -> io::Result<tokio::io::unix::AsyncFd<S>> {
+    tokio::io::unix::AsyncFd::new(socket)
+}
+
 /// Sets what every MSRP connection needs, accepted or dialled: no delay, little unsent data in the kernel, and an end to
 /// peers that have vanished.
 pub fn tune(stream: &impl AsFd) -> io::Result<()> {

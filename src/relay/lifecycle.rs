@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::flow::FlowId;
 use super::link::{CloseReason, DialFailure, Frame, LinkId, Meta, Phase, Probation, RelayIdentity};
 use super::session::{Owner, SessionEnd, TokenId};
-use super::source::{SourceId, Target};
+use super::source::{Source, SourceId, Target};
 use super::{Event, Link, Output, Relay, SessionRecord};
 use crate::moment::Moment;
 use crate::msrp::{Status, Uri};
 
 /// Last frames of a link that is to close have this long to leave.
 const FLUSH: Duration = Duration::from_secs(5);
-/// A next hop has 30 s to answer the last part of a flow that is gone.
-const AFTERLIFE: Duration = Duration::from_secs(40);
+/// An ended source is kept for the reports on its last chunks: longer than an answer is waited for, with the longest pause.
+const RETIREMENT: Duration = Duration::from_secs(100);
 
 impl Relay {
     /// A connection was accepted (and its TLS handshake is done).
@@ -136,7 +136,7 @@ impl Relay {
     /// The link is no owner, no far side, no source and no target any more. Its own last frames stay.
     pub(super) fn release_bindings(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
-        link.waiting = None;
+        let waiting = link.waiting.take();
         let owned = std::mem::take(&mut link.owned);
         let far_of = std::mem::take(&mut link.far_of);
         let sources = std::mem::take(&mut link.sources);
@@ -144,16 +144,9 @@ impl Relay {
         let was_owner = !owned.is_empty();
         let dialled = link.dialled;
         let frame = std::mem::replace(&mut link.frame, Frame::None);
-        let name = link.relay_name().cloned();
-        let dial = link.dial.clone();
-        if let Some(dial) = dial
-            && self.next_hops.get(&dial) == Some(&id)
-        {
-            self.next_hops.remove(&dial);
-        }
-        if let Some(links) = name.and_then(|n| self.relays.get_mut(&n)) {
-            links.retain(|l| *l != id);
-        }
+        let (name, dial) = (link.relay_name().cloned(), link.dial.clone());
+        self.unregister(id, name.as_ref(), dial.as_ref());
+        self.abandon(waiting);
         if let Frame::Chunk { source, .. } = frame {
             self.cut_short(source, now);
         }
@@ -166,7 +159,7 @@ impl Relay {
             }
         }
         for source in sources {
-            self.end_source(source, now);
+            self.lose_source(source);
         }
         let status = match reason {
             CloseReason::DialFailed(DialFailure::Policy | DialFailure::Quota) => Status::FORBIDDEN,
@@ -177,7 +170,7 @@ impl Relay {
             self.fail_flow(flow, status, now);
         }
         if let Some(link) = self.links.get_mut(id) {
-            let unanswered: Vec<_> = link.transactions.drain().collect();
+            let unanswered = link.transactions.drain();
             let reverse = std::mem::take(&mut link.reverse);
             for back in reverse.into_values().map(|r| r.back) {
                 self.send_back(back, Vec::new(), false, now);
@@ -195,42 +188,120 @@ impl Relay {
         }
     }
 
-    /// The sender is gone: its flow sends what it has and ends. A direct client that has gone is told nothing any more, a
-    /// relay may have another link.
-    pub(super) fn end_source(&mut self, id: SourceId, now: Moment) {
+    /// The sender is gone; so is everybody who could be told of its chunks, unless it was a relay.
+    fn lose_source(&mut self, id: SourceId) {
+        self.end_source(id);
+        if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
+            self.remove_source(id);
+        }
+    }
+
+    /// No chunk will follow: its flow sends what it has and ends. Of chunks under way it may still have to tell.
+    pub(super) fn end_source(&mut self, id: SourceId) {
         let Some(source) = self.sources.get(id) else { return };
-        let (token, target, link) = (source.token, source.target, source.link);
-        let keep = source.relay.is_some() && target != Target::Asked;
-        self.forget_way(link, token, id);
-        if let Some(l) = self.links.get_mut(link) {
-            l.sources.retain(|s| *s != id);
-        }
-        if !keep {
-            self.drop_source(id);
-        }
+        let (target, used, closed) = (source.target, source.next_serial > 0, source.closed);
+        self.detach_source(id);
         match target {
-            Target::Here(flow) => self.orphan(flow, now),
-            Target::There { shard, flow } => self.post_source_gone(shard, flow),
+            Target::Here(flow) => self.orphan(flow),
+            Target::There { shard, flow } if !closed => self.post_source_gone(shard, flow),
+            Target::There { .. } => {}
             Target::Asked => {}
+        }
+        if used { self.retiring.push(id) } else { self.remove_source(id) }
+    }
+
+    /// Nothing leads to the source any more.
+    fn detach_source(&mut self, id: SourceId) {
+        let Some(source) = self.sources.get(id) else { return };
+        let abroad = (source.link, source.token);
+        if let Some(session) = self.sessions.get_mut(&source.token) {
+            session.ways.retain(|w| w.source != id);
+        }
+        if let Some(ways) = self.abroad.get_mut(&abroad) {
+            ways.retain(|w| w.source != id);
+            if ways.is_empty() {
+                self.abroad.remove(&abroad);
+            }
+        }
+    }
+
+    /// Nothing can be said of its chunks any more.
+    fn remove_source(&mut self, id: SourceId) {
+        self.detach_source(id);
+        let Some(source) = self.sources.remove(id) else { return };
+        if let Some(link) = self.links.get_mut(source.link) {
+            link.sources.retain(|s| *s != id);
+        }
+        if source.full {
+            self.release_stop(source.link);
+        }
+    }
+
+    /// Ended sources are forgotten when everything that they sent must have its answer.
+    pub(super) fn forget_sources(&mut self, now: Moment) {
+        while let Some((at, id)) = self.retired.pop_front_if(|(at, _)| *at <= now) {
+            let Some(source) = self.sources.get(id).filter(|s| s.retired == at) else { continue };
+            let flows_on = match source.target {
+                Target::Here(flow) => self.flows.contains(flow),
+                Target::There { .. } => !source.closed,
+                Target::Asked => false,
+            };
+            let arriving = self.links.get(source.link).is_some_and(|l| l.carries(id));
+            if flows_on || arriving { self.retiring.push(id) } else { self.remove_source(id) }
+        }
+        self.retire_sources(now);
+    }
+
+    /// Sources that have ended since the last time begin their retirement.
+    pub(super) fn retire_sources(&mut self, now: Moment) {
+        for id in self.retiring.drain(..) {
+            if let Some(source) = self.sources.get_mut(id) {
+                // The last time it is told to go counts.
+                source.retired = now + RETIREMENT;
+                self.retired.push_back((source.retired, id));
+            }
+        }
+    }
+
+    /// Whether a way has no traffic.
+    pub(super) fn rests(&self, source: &Source) -> bool {
+        match source.target {
+            Target::Here(flow) => self.flows.get(flow).is_none_or(|f| f.queue.is_empty() && f.unsettled == 0),
+            Target::There { .. } => source.in_flight == 0,
+            Target::Asked => true,
+        }
+    }
+
+    /// Nobody feeds the flow any more: it ends when it is empty.
+    pub(super) fn orphan(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.orphan = true;
+        if flow.queue.is_empty() {
+            self.end_flow(id);
         }
     }
 
     /// The flow is empty and nobody feeds it.
-    pub(super) fn end_flow(&mut self, id: FlowId, now: Moment) {
+    pub(super) fn end_flow(&mut self, id: FlowId) {
         let Some(flow) = self.flows.remove(id) else { return };
         self.buffered -= flow.charged;
         if let Some(link) = self.links.get_mut(flow.link) {
             link.flows.retain(|f| *f != id);
             link.egress.forget(id);
         }
-        self.flow_closed(flow.back, now);
+        if flow.back.shard != self.shard {
+            self.post_flow_closed(flow.back);
+        } else if flow.orphan {
+            // Its last parts have their time for an answer from now on.
+            self.retiring.push(flow.back.source);
+        }
     }
 
-    /// The link that the flow leads to is gone: everything it holds fails, its source learns it.
+    /// What the flow leads to is gone: everything it holds fails, its source learns it.
     pub(super) fn fail_flow(&mut self, id: FlowId, status: Status, now: Moment) {
+        self.abort_open_part(id);
         let Some(flow) = self.flows.get_mut(id) else { return };
-        let queue: Vec<_> = flow.queue.drain(..).collect();
-        flow.open = None;
+        let queue = std::mem::take(&mut flow.queue);
         flow.slices.clear();
         let charged = std::mem::take(&mut flow.charged);
         let back = flow.back;
@@ -253,97 +324,64 @@ impl Relay {
             }
             self.all_parts_out(pending, now);
         }
-        if let Some(flow) = self.flows.remove(id)
-            && let Some(link) = self.links.get_mut(flow.link)
-        {
-            link.flows.retain(|f| *f != id);
-            link.egress.forget(id);
+        self.end_flow(id);
+        if back.shard == self.shard {
+            self.take_flow_closed(back.source);
         }
-        self.flow_closed(back, now);
     }
 
-    /// At the source: its flow is gone. The next chunk is admitted anew; of those before something may still be told.
-    pub(super) fn take_flow_closed(&mut self, id: SourceId, now: Moment) {
+    /// At the source: its flow is gone. The next chunk is admitted anew.
+    pub(super) fn take_flow_closed(&mut self, id: SourceId) {
         let Some(source) = self.sources.get_mut(id) else { return };
+        let (link, full) = (source.link, std::mem::replace(&mut source.full, false));
+        if let Target::Here(_) = source.target {
+            source.target = Target::Asked;
+        }
         source.closed = true;
         source.in_flight = 0;
-        let (token, link) = (source.token, source.link);
-        self.forget_way(link, token, id);
-        self.free_source(id);
-        self.retire(id, now);
-    }
-
-    /// No further chunk of this sender takes this way.
-    pub(super) fn forget_way(&mut self, link: LinkId, token: TokenId, id: SourceId) {
-        if let Some(session) = self.sessions.get_mut(&token) {
-            session.ways.retain(|w| w.source != id);
+        self.detach_source(id);
+        if full {
+            self.release_stop(link);
         }
-        if let Some(ways) = self.abroad.get_mut(&(link, token)) {
-            ways.retain(|w| w.source != id);
-            if ways.is_empty() {
-                self.abroad.remove(&(link, token));
-            }
+        let arriving = self.links.get(link).is_some_and(|l| l.carries(id));
+        if !arriving {
+            self.retiring.push(id);
         }
     }
 
-    /// The link is not stopped for this source any more.
-    fn free_source(&mut self, id: SourceId) {
+    /// The chunk that was arriving is over: its source may only have waited for that.
+    pub(super) fn after_chunk(&mut self, id: SourceId) {
+        if self.sources.get(id).is_some_and(|s| s.session_over || s.closed) {
+            self.end_source(id);
+        }
+    }
+
+    /// The session that admitted this source is over: what is arriving is completed, the next chunk is refused.
+    pub(super) fn take_session_over(&mut self, id: SourceId) {
+        self.detach_source(id);
         let Some(source) = self.sources.get_mut(id) else { return };
-        let link = source.link;
-        if std::mem::replace(&mut source.full, false)
-            && let Some(l) = self.links.get_mut(link)
-            && !l.shared()
+        if self.links.get(source.link).is_some_and(|l| l.carries(id)) {
+            source.session_over = true;
+        } else {
+            self.end_source(id);
+        }
+    }
+
+    /// The link is no way to a relay or next hop any more.
+    pub(super) fn unregister(&mut self, id: LinkId, name: Option<&Arc<str>>, dial: Option<&super::Dial>) {
+        if let Some(dial) = dial
+            && self.next_hops.get(dial) == Some(&id)
         {
-            l.full_flows = l.full_flows.saturating_sub(1);
-            self.resumable.push(link);
+            self.next_hops.remove(dial);
         }
-    }
-
-    fn drop_source(&mut self, id: SourceId) {
-        self.free_source(id);
-        let Some(source) = self.sources.remove(id) else { return };
-        if let Some(link) = self.links.get_mut(source.link) {
-            link.sources.retain(|s| *s != id);
-        }
-    }
-
-    /// The source stays until nothing can be told of its chunks any more.
-    fn retire(&mut self, id: SourceId, now: Moment) {
-        let Some(source) = self.sources.get_mut(id) else { return };
-        let at = now + AFTERLIFE;
-        source.retired = at;
-        self.retired.push_back((at, id));
-    }
-
-    /// Sources whose time is over: gone if their flow is gone and no chunk of theirs is arriving.
-    pub(super) fn end_retired(&mut self, now: Moment) {
-        while let Some((at, id)) = self.retired.front().copied().filter(|(at, _)| *at <= now) {
-            self.retired.pop_front();
-            let Some(source) = self.sources.get(id).filter(|s| s.retired == at) else { continue };
-            let flow = match source.target {
-                Target::Here(flow) if self.flows.contains(flow) => Some((self.shard, flow)),
-                Target::There { shard, flow } if !source.closed => Some((shard, flow)),
-                _ => None,
-            };
-            let arriving = self.is_arriving(id);
-            match flow {
-                None if !arriving && source.deferred.is_empty() => self.drop_source(id),
-                Some((shard, flow)) if !arriving => {
-                    self.retire(id, now);
-                    if shard == self.shard {
-                        self.orphan(flow, now);
-                    } else {
-                        self.post_source_gone(shard, flow);
-                    }
-                }
-                _ => self.retire(id, now),
+        if let Some(name) = name
+            && let Some(links) = self.relays.get_mut(name)
+        {
+            links.retain(|l| *l != id);
+            if links.is_empty() {
+                self.relays.remove(name);
             }
         }
-    }
-
-    fn is_arriving(&self, id: SourceId) -> bool {
-        let link = self.sources.get(id).and_then(|s| self.links.get(s.link));
-        link.is_some_and(|l| matches!(&l.frame, Frame::Chunk { source, .. } if *source == id))
     }
 
     pub(super) fn register_relay(&mut self, id: LinkId) {
@@ -376,12 +414,14 @@ impl Relay {
         let owner = relay.map_or(Owner::Link(link), Owner::Relay);
         if owner == Owner::Link(link) {
             l.owned.push(token);
+            l.client = true;
         }
         let secure = local.scheme == crate::msrp::Scheme::Msrps;
         let session = super::session::Session {
             uri: uri.clone(),
             secure,
             owner,
+            owner_link: link,
             user,
             created: now,
             expires,
@@ -419,8 +459,9 @@ impl Relay {
                 l.far_of.retain(|t| t != token);
             }
         }
-        for way in &session.ways {
-            self.end_source_of_dead_session(way.source, now);
+        for way in session.ways {
+            // A chunk that is arriving is completed; reports still find the source.
+            self.take_session_over(way.source);
         }
         let far_host = session.far.first().and_then(|f| Uri::parse(&f.uri).ok()).map(|u| u.host_string());
         self.outputs.push_back(Output::Event(Event::SessionEnded(Box::new(SessionRecord {
@@ -434,19 +475,6 @@ impl Relay {
         }))));
     }
 
-    /// Chunks under way are completed; their reports still find the source.
-    pub(super) fn end_source_of_dead_session(&mut self, id: SourceId, now: Moment) {
-        self.retire(id, now);
-        if self.is_arriving(id) {
-            return;
-        }
-        match self.sources.get(id).map(|s| s.target) {
-            Some(Target::Here(flow)) => self.orphan(flow, now),
-            Some(Target::There { shard, flow }) => self.post_source_gone(shard, flow),
-            _ => {}
-        }
-    }
-
     /// Ends a session by its public name (an operator's wish). False when there is none of that name.
     pub fn end_by_name(&mut self, name: &str, now: Moment) -> bool {
         let token = self.sessions.keys().find(|t| t.public() == name).copied();
@@ -454,6 +482,36 @@ impl Relay {
             self.end_session(&token, SessionEnd::Operator, now);
         }
         token.is_some()
+    }
+
+    /// Closes up to `most` links that no session uses, the longest idle first (RFC 4976 section 6.5). Returns how many.
+    pub fn shed(&mut self, most: usize, now: Moment) -> usize {
+        let mut idle: Vec<(Moment, LinkId)> = self
+            .links
+            .iter()
+            .filter(|(_, l)| !l.in_session() && l.phase == Phase::Open && l.meta.peer.is_some())
+            .map(|(id, l)| (l.last_input, id))
+            .collect();
+        idle.sort_unstable();
+        idle.truncate(most);
+        for (_, id) in &idle {
+            self.close_now(*id, CloseReason::Shortage, now);
+        }
+        idle.len()
+    }
+
+    /// Closes the link that holds most buffers because its receiver takes nothing. False when none holds any.
+    pub(super) fn close_largest(&mut self, now: Moment) -> bool {
+        let held = |l: &Link| l.flows.iter().filter_map(|f| self.flows.get(*f)).map(|f| f.charged).sum::<usize>();
+        let largest = self.links.iter().map(|(id, l)| (held(l), id)).max();
+        let Some((_, id)) = largest.filter(|(held, _)| *held > 0) else { return false };
+        self.close_now(id, CloseReason::Shortage, now);
+        true
+    }
+
+    /// Whether the link still exists.
+    pub fn has_link(&self, id: LinkId) -> bool {
+        self.links.contains(id)
     }
 
     /// No new sessions from now on; those that are bound go on.

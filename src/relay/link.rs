@@ -177,6 +177,8 @@ pub(super) enum Waiting {
 pub(super) struct Reverse {
     pub(super) back: FarLink,
     pub(super) tid: Short,
+    /// From-Path of the request: some relays leave it out of their own answers.
+    pub(super) origin: Box<[u8]>,
     /// URIs of ours that the response gives back.
     pub(super) hops: usize,
     /// An AUTH with credentials: failures count against the client (RFC 4976 section 6.3).
@@ -222,6 +224,8 @@ pub struct Link {
     pub(super) sources: Vec<SourceId>,
     pub(super) flows: Vec<FlowId>,
     pub(super) owned: Vec<TokenId>,
+    /// Has had a token: no mere far side.
+    pub(super) client: bool,
     pub(super) far_of: Vec<TokenId>,
     pub(super) probation: Option<Probation>,
     pub(super) auth_failures: u32,
@@ -230,9 +234,14 @@ pub struct Link {
     pub(super) bad_requests: (u32, Moment),
     /// Flows fed by this link that are full: it is not read meanwhile.
     pub(super) full_flows: u32,
+    /// Octets in flows fed by this link: counted then, and what came since.
+    pub(super) fed: (Moment, usize),
     pub(super) head_since: Option<Moment>,
     pub(super) last_input: Moment,
+    /// When its timer fires next.
     pub(super) timer_at: Moment,
+    /// When the timer is to look at everything that the link waits for.
+    pub(super) look_at: Moment,
     pub(super) eof: bool,
     pub(super) touched: bool,
     /// Read interest as `net` was last told.
@@ -256,6 +265,7 @@ impl Link {
             sources: Vec::new(),
             flows: Vec::new(),
             owned: Vec::new(),
+            client: false,
             far_of: Vec::new(),
             probation: None,
             auth_failures: 0,
@@ -263,9 +273,11 @@ impl Link {
             remote_auth_failures: (0, Moment::ZERO),
             bad_requests: (0, Moment::ZERO),
             full_flows: 0,
+            fed: (Moment::ZERO, 0),
             head_since: None,
             last_input: now,
             timer_at: Moment::FAR,
+            look_at: Moment::FAR,
             eof: false,
             touched: false,
             paused: false,
@@ -294,6 +306,11 @@ impl Link {
     /// In use by a session: as owner, as far side or with data under way.
     pub(super) fn in_session(&self) -> bool {
         !self.owned.is_empty() || !self.far_of.is_empty() || !self.flows.is_empty() || !self.sources.is_empty()
+    }
+
+    /// A chunk of this source is arriving.
+    pub(super) fn carries(&self, id: SourceId) -> bool {
+        matches!(&self.frame, Frame::Chunk { source, .. } if *source == id)
     }
 
     pub(super) fn feed(&mut self, octets: Bytes, now: Moment) {

@@ -13,9 +13,7 @@ mod rule;
 pub use rule::{Rule, RuleError, Target};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-/// Ports below this one need a rule that names them.
-const FIRST_OPEN_PORT: u16 = 1024;
+use std::ops::RangeInclusive;
 
 /// Why a target may not be connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +57,7 @@ pub enum Refused {
 }
 
 /// The operator's decision about outgoing connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EgressPolicy {
     /// Targets permitted though the defaults refuse them.
     pub allow: Vec<Rule>,
@@ -68,6 +66,14 @@ pub struct EgressPolicy {
     /// Addresses of this relay's listeners, also the advertised ones. An unspecified address means all of this host's,
     /// of which only the loopback ones are known here: see [`EgressPolicy::listens_everywhere_on`].
     pub own: Vec<SocketAddr>,
+    /// Ports that need no rule which names them.
+    pub ports: Vec<RangeInclusive<u16>>,
+}
+
+impl Default for EgressPolicy {
+    fn default() -> Self {
+        EgressPolicy { allow: Vec::new(), deny: Vec::new(), own: Vec::new(), ports: vec![1024..=u16::MAX] }
+    }
 }
 
 impl EgressPolicy {
@@ -88,7 +94,8 @@ impl EgressPolicy {
         if allowed.peek().is_none() {
             refuse_special(host)?;
         }
-        if port < FIRST_OPEN_PORT && allowed.all(|rule| rule.ports.is_none()) {
+        let open = self.ports.iter().any(|range| range.contains(&port));
+        if !open && allowed.all(|rule| rule.ports.is_none()) {
             return Err(Refused::Port);
         }
         Ok(())
@@ -164,7 +171,7 @@ mod tests {
     fn policy(allow: &[&str], deny: &[&str], own: &[&str]) -> EgressPolicy {
         let rules = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let own = own.iter().map(|text| text.parse().unwrap()).collect();
-        EgressPolicy { allow: rules(allow), deny: rules(deny), own }
+        EgressPolicy { allow: rules(allow), deny: rules(deny), own, ..EgressPolicy::default() }
     }
 
     fn verdict(policy: &EgressPolicy, name: Option<&str>, addr: &str) -> Result<(), Refused> {

@@ -2,11 +2,11 @@
 //! 6.4.3; msrp-relay.md 5.8).
 
 use super::Relay;
-use super::link::{CloseReason, LinkId};
+use super::link::{CloseReason, LinkId, Reverse};
 use super::pending::PendingId;
 use super::session::FarLink;
 use crate::moment::Moment;
-use crate::msrp::{Head, Kind, Method, Status, Tid, Uri, forward_response, response};
+use crate::msrp::{Head, Kind, Method, Path, Status, Tid, Uri, forward_response, response};
 
 /// Failed AUTHs at an outer relay, within a minute, that close the client's link (RLY-25).
 const REMOTE_AUTH_FAILURES: u32 = 3;
@@ -14,7 +14,7 @@ const REMOTE_AUTH_FAILURES: u32 = 3;
 impl Relay {
     /// Answers a request on the link it came on: one hop back for a SEND, the whole From-Path for anything else (RFC 4975
     /// section 7.2).
-    pub(super) fn respond(&mut self, id: LinkId, head: &Head, status: Status, extra: &[(&str, &[u8])], _now: Moment) {
+    pub(super) fn respond(&mut self, id: LinkId, head: &Head, status: Status, extra: &[(&str, &[u8])], now: Moment) {
         let (Some(to), Some(from)) = (head.to_path(), head.from_path()) else { return };
         let send = head.kind() == Kind::Request(Method::Send);
         let back = if send { from.first().unwrap_or_default() } else { from.after(0) };
@@ -23,7 +23,16 @@ impl Relay {
         link.egress.push_urgent(|out| response(out, head.transact_id(), status, back, own, extra));
         self.counts.responses_made.add(status);
         self.counts.frames_out[5] += 1;
+        self.watch_responses(id, now);
         self.touch(id);
+    }
+
+    /// A relay's link is not stopped when it does not read our responses, so there must be an end (msrp-relay.md 6).
+    pub(super) fn watch_responses(&mut self, id: LinkId, now: Moment) {
+        let most = self.settings.limits.response_queue;
+        if self.links.get(id).is_some_and(|l| l.meta.relay.is_some() && l.egress.queued_urgent() > most) {
+            self.arm(id, now);
+        }
     }
 
     /// A response arrived.
@@ -41,7 +50,7 @@ impl Relay {
         let Some(link) = self.links.get_mut(id) else { return };
         if let Some(t) = link.transactions.get(&tid) {
             let pending = t.pending;
-            if !self.answers(pending, own) {
+            if self.pendings.contains(pending) && !self.answers(pending, own) {
                 self.counts.responses_unmatched += 1;
                 return;
             }
@@ -88,13 +97,26 @@ impl Relay {
         let failed = reverse.credentials
             && status == Status::UNAUTHORIZED
             && !head.header("WWW-Authenticate").is_some_and(says_stale);
+        let mut frame = Vec::new();
         if to.len() > reverse.hops {
-            let mut frame = Vec::new();
             forward_response(&mut frame, head, reverse.tid.as_bytes(), reverse.hops);
-            self.send_back(reverse.back, frame, failed, now);
-        } else {
-            self.send_back(reverse.back, Vec::new(), failed, now);
+        } else if let Some(whole) = self.with_origin(head, to, &reverse) {
+            forward_response(&mut frame, &whole, reverse.tid.as_bytes(), reverse.hops);
         }
+        self.send_back(reverse.back, frame, failed, now);
+    }
+
+    /// The response as it should have been: some relays answer any request to the adjacent URI alone, as if it were a SEND
+    /// (RFC 4975 section 7.2 wants the whole path). We know where the request came from.
+    fn with_origin(&self, head: &Head, to: Path<'_>, reverse: &Reverse) -> Option<Head> {
+        let (text, value) = (head.bytes(), to.after(0));
+        let at = memchr::memmem::find(text, value)? + value.len();
+        let mut block = Vec::with_capacity(text.len() + reverse.origin.len() + 1);
+        block.extend_from_slice(&text[..at]);
+        block.push(b' ');
+        block.extend_from_slice(&reverse.origin);
+        block.extend_from_slice(&text[at..]);
+        Head::parse(block.into(), &self.settings.wire).ok()
     }
 
     /// A whole frame for a link of this or another shard; a link that is gone swallows it: no connection is ever made for a

@@ -13,6 +13,9 @@ use super::{Relay, Settings};
 use crate::moment::Moment;
 use crate::msrp::{Host, Path, Scheme, Status, Uri};
 
+/// Far sides that an owner may have on one token at a time.
+const FAR_SIDES: usize = 64;
+
 /// Why a request is refused. The one place that maps to status codes is [`Refusal::status`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
@@ -151,6 +154,11 @@ impl Settings {
         self.authorities.iter().any(|a| a.scheme == uri.scheme() && Some(a.port) == uri.port() && uri.host_is(&a.host))
     }
 
+    /// Sessions share a link that leads there; otherwise each has its own (IOP-36).
+    pub(super) fn shares(&self, dial: &Dial) -> bool {
+        !dial.peer || self.peers.get(&dial.host).is_none_or(|p| p.multiplex)
+    }
+
     /// The URI names this relay as the target of an AUTH: no session-id, and a port only if it is one of ours.
     pub(super) fn is_auth_target(&self, uri: &Uri<'_>) -> bool {
         uri.session_id().is_none()
@@ -202,6 +210,11 @@ impl Relay {
             let far_uri = if skip > 0 { to.texts().nth(skip - 1).unwrap_or(from_first) } else { from_first };
             let to_binding = self.toward_owner(asker, token, far_uri, to, skip + 1, now)?;
             return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, to: to_binding });
+        }
+        if asker.at.shard == self.shard
+            && let Some(session) = self.sessions.get_mut(&token)
+        {
+            session.owner_link = asker.at.link;
         }
         let next_text = to.texts().nth(1).ok_or(Refusal::Bad)?;
         let next = Uri::parse(next_text).map_err(|_| Refusal::Bad)?;
@@ -283,7 +296,8 @@ impl Relay {
         match session.owner.clone() {
             Owner::Link(link) => self.alive(link).then_some(Binding::Link(link)).ok_or(Refusal::NoSession),
             Owner::Relay(name) => {
-                if let Some(link) = self.relay_link(&name) {
+                let last = Some(session.owner_link).filter(|l| self.alive(*l));
+                if let Some(link) = last.or_else(|| self.relay_link(&name)) {
                     return Ok(Binding::Link(link));
                 }
                 let next = to.texts().nth(hops).and_then(|u| Uri::parse(u).ok()).ok_or(Refusal::NoSession)?;
@@ -340,6 +354,9 @@ impl Relay {
                 return Ok(Binding::Link(far.link.link));
             }
         }
+        if session.far.len() >= FAR_SIDES {
+            return Err(Refusal::Quota);
+        }
         let Host::Name(name) = next.host() else {
             return self.outward_to(token, text, next);
         };
@@ -357,6 +374,7 @@ impl Relay {
         let dial = self.dial(next);
         if dial.peer
             && dial.secure
+            && self.settings.shares(&dial)
             && let Some(link) = self.relay_link(&dial.host)
         {
             let relay = Some(Arc::from(dial.host.as_str()));
@@ -366,6 +384,7 @@ impl Relay {
         if let Some(link) = self.next_hops.get(&dial).copied()
             && self.alive(link)
         {
+            // RFC 4976 section 6.5.
             self.bind_far(token, self.here(link), None, text);
             return Ok(Binding::Link(link));
         }
@@ -381,7 +400,7 @@ impl Relay {
         Ok(Binding::Dial(dial))
     }
 
-    fn dial(&self, uri: &Uri<'_>) -> Dial {
+    pub(super) fn dial(&self, uri: &Uri<'_>) -> Dial {
         let host = uri.host_string();
         let peer = self.settings.peers.contains_key(&host);
         Dial { secure: uri.scheme() == Scheme::Msrps, host, port: uri.port(), bulk: false, peer }

@@ -163,6 +163,8 @@ pub(super) struct Session {
     pub(super) uri: Arc<[u8]>,
     pub(super) secure: bool,
     pub(super) owner: Owner,
+    /// The link of the owner's relay that the owner was last heard on: some relays answer nowhere else (IOP-35).
+    pub(super) owner_link: LinkId,
     pub(super) user: Arc<str>,
     pub(super) created: Moment,
     pub(super) expires: Moment,

@@ -217,14 +217,14 @@ impl Relay {
             Content::Abort { flow, source, message, status } => {
                 self.take_abort(from, flow, source, message, status, now);
             }
-            Content::SourceGone { flow } => self.orphan(flow, now),
+            Content::SourceGone { flow } => self.orphan(flow),
             Content::Credit { source, octets } => self.take_credit(source, octets, now),
             Content::Refused { source, serial, message, status } => {
                 self.take_refused(source, serial, message, status, now)
             }
             Content::Failed { source, failure } => self.take_failed(source, failure, now),
-            Content::FlowClosed { source } => self.take_flow_closed(source, now),
-            Content::SessionOver { source } => self.take_session_over(source, now),
+            Content::FlowClosed { source } => self.take_flow_closed(source),
+            Content::SessionOver { source } => self.take_session_over(source),
             Content::Whole { asker, wanted, whole, bound, passed } => {
                 self.take_posted_whole(asker, wanted, whole, bound, passed, now);
             }

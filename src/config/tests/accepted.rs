@@ -110,7 +110,7 @@ fn a_laboratory_file_is_accepted_and_the_rest_has_its_defaults() {
             ..Limits::default()
         },
         policy: EgressPolicy {
-            allow: ["127.0.0.0/8", "::1/128"].into_iter().flat_map(Rule::parse).collect(),
+            allow: ["127.0.0.0/8", "::1/128"].into_iter().flat_map(|r| r.parse::<Rule>()).collect(),
             ..EgressPolicy::default()
         },
         admin: Some(Admin::default()),

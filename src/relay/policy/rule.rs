@@ -39,6 +39,9 @@ pub enum RuleError {
     /// The prefix length is no number or longer than the address.
     #[error("malformed prefix length")]
     Prefix,
+    /// An address with bits behind the prefix: a network was meant, or one host.
+    #[error("bits behind the prefix; write the first address of the network")]
+    HostBits,
     /// `[` without `]`, or something other than a port behind it.
     #[error("malformed brackets")]
     Brackets,
@@ -116,6 +119,14 @@ fn parse_net(text: &str) -> Result<Target, RuleError> {
     if prefix > width {
         return Err(RuleError::Prefix);
     }
+    let behind = u32::from(width - prefix);
+    let bits = match addr {
+        IpAddr::V4(four) => u128::from(four.to_bits()),
+        IpAddr::V6(six) => six.to_bits(),
+    };
+    if behind > 0 && bits.trailing_zeros() < behind {
+        return Err(RuleError::HostBits);
+    }
     // Addresses are compared in canonical form, so a network of mapped ones is one of IPv4.
     match addr {
         IpAddr::V6(v6) if prefix >= 96 && v6.to_ipv4_mapped().is_some() => {
@@ -183,6 +194,7 @@ mod tests {
     #[case("10.0.0.256", RuleError::Address)]
     #[case("[]", RuleError::Empty)]
     #[case("10.0.0.0/33", RuleError::Prefix)]
+    #[case("10.0.0.1/8", RuleError::HostBits)]
     #[case("fd00::/129", RuleError::Prefix)]
     #[case("fd00::/8:443", RuleError::Prefix)]
     #[case("10.0.0.0/", RuleError::Prefix)]

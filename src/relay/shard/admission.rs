@@ -114,14 +114,14 @@ impl Relay {
 
     pub(super) fn take_not_admitted(&mut self, source: SourceId, refusal: Refusal, now: Moment) {
         let Some((id, head, _)) = self.take_waiting(source) else { return };
-        self.end_source(source, now);
+        self.end_source(source);
         self.refuse(id, &head, refusal, now);
         self.pump(id, now);
     }
 
     pub(super) fn take_move_here(&mut self, from: u16, source: SourceId, now: Moment) {
         let Some((id, head, has_body)) = self.take_waiting(source) else { return };
-        self.end_source(source, now);
+        self.end_source(source);
         if self.links.get(id).is_some_and(Link::at_rest) {
             return self.move_link(id, from, Some((head, has_body)), now);
         }
@@ -132,7 +132,7 @@ impl Relay {
     /// The other link or its token has come here, or will be somewhere else in a moment.
     pub(super) fn take_ask_again(&mut self, source: SourceId, now: Moment) {
         let Some((id, head, has_body)) = self.take_waiting(source) else { return };
-        self.end_source(source, now);
+        self.end_source(source);
         self.begin_send(id, head, has_body, now);
         self.pump(id, now);
     }
@@ -390,14 +390,6 @@ impl Relay {
         if let Some(link) = self.links.get_mut(id) {
             link.far_of.retain(|t| *t != token);
         }
-    }
-
-    /// The session that admitted this source is over: what is arriving is completed, the next chunk is refused.
-    pub(super) fn take_session_over(&mut self, id: SourceId, now: Moment) {
-        let Some(source) = self.sources.get(id) else { return };
-        let (link, token) = (source.link, source.token);
-        self.forget_way(link, token, id);
-        self.end_source_of_dead_session(id, now);
     }
 }
 

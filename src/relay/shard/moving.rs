@@ -58,15 +58,8 @@ impl Relay {
     pub(super) fn move_link(&mut self, id: LinkId, to: u16, replay: Option<(Head, bool)>, now: Moment) {
         let Some(mut link) = self.links.remove(id) else { return };
         link.touched = false;
-        link.timer_at = Moment::FAR;
-        if let Some(links) = link.relay_name().and_then(|n| self.relays.get_mut(n)) {
-            links.retain(|l| *l != id);
-        }
-        if let Some(dial) = &link.dial
-            && self.next_hops.get(dial) == Some(&id)
-        {
-            self.next_hops.remove(dial);
-        }
+        (link.timer_at, link.look_at) = (Moment::FAR, Moment::FAR);
+        self.unregister(id, link.relay_name(), link.dial.as_ref());
         let mut sessions: Vec<_> = link.owned.iter().filter_map(|t| self.sessions.remove(t).map(|s| (*t, s))).collect();
         for (token, session) in &mut sessions {
             session.moves = session.moves.saturating_add(1);
@@ -90,6 +83,7 @@ impl Relay {
                 Owner::Link(_) => Owner::Link(id),
                 relay => relay,
             };
+            session.owner_link = id;
             // At rest: all that was laid has ended.
             session.ways.clear();
             session.guests.clear();

@@ -100,7 +100,7 @@ impl Relay {
         self.stop_source(SourceRef { shard: self.shard, source }, now);
         let shared = self.links.get(id).is_some_and(|l| l.shared());
         let since = self.sources.get(source).map_or(now, |s| s.full_since.max(s.progress));
-        if shared && (now.since(since) >= patience || self.buffered_for(id) > link_buffer) {
+        if shared && (now.since(since) >= patience || self.buffered_for(id, now) > link_buffer) {
             self.refuse_running(id, source, serial, Refusal::TooLarge, now);
         }
     }
@@ -144,12 +144,8 @@ impl Relay {
         self.post(to.shard, Content::Failed { source: to.source, failure });
     }
 
-    pub(in super::super) fn flow_closed(&mut self, to: SourceRef, now: Moment) {
-        if to.shard == self.shard {
-            self.take_flow_closed(to.source, now);
-        } else {
-            self.post(to.shard, Content::FlowClosed { source: to.source });
-        }
+    pub(in super::super) fn post_flow_closed(&mut self, to: SourceRef) {
+        self.post(to.shard, Content::FlowClosed { source: to.source });
     }
 
     pub(in super::super) fn post_reply(&mut self, to: FarLink, frame: Vec<u8>, auth_failed: bool) {
@@ -268,19 +264,6 @@ impl Relay {
         if let Some(p) = self.pendings.get_mut(pending) {
             p.open_parts += 1;
             self.lost.insert((back.shard, back.source), Lost { fate: Fate::Failing(pending), behind });
-        }
-    }
-
-    /// Nobody feeds this flow any more.
-    pub(in super::super) fn orphan(&mut self, id: FlowId, now: Moment) {
-        let Some(flow) = self.flows.get_mut(id) else { return };
-        flow.orphan = true;
-        let back = flow.back;
-        if flow.queue.is_empty() {
-            self.end_flow(id, now);
-        }
-        if back.shard != self.shard {
-            self.tell_lost(back.shard, back.source, now);
         }
     }
 

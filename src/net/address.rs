@@ -1,0 +1,189 @@
+//! Limits per client address, shared by all shards: open connections, new connections and AUTHs per minute.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use crate::moment::Moment;
+
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Bounds per address, and in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Open connections of one address.
+    pub open: u32,
+    /// New connections of one address in a minute.
+    pub new: u32,
+    /// AUTHs with credentials of one address in a minute.
+    pub auths: u32,
+    /// Open connections in all.
+    pub total: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: u32,
+    since: Moment,
+    new: u32,
+    auths: u32,
+}
+
+/// Why a connection is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowded {
+    /// This address has or makes too many.
+    Address,
+    /// There are too many in all.
+    Total,
+}
+
+/// Who is connected from where.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    states: DashMap<IpAddr, State>,
+    total: AtomicUsize,
+}
+
+/// A place among the connections of an address; given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    /// Takes a place for a new connection.
+    pub fn connect(self: &Arc<Self>, address: IpAddr, bounds: &Bounds, now: Moment) -> Result<Permit, Crowded> {
+        if self.total.load(Ordering::Relaxed) >= bounds.total {
+            return Err(Crowded::Total);
+        }
+        let mut state = self.states.entry(address).or_default();
+        state.renew(now);
+        if state.open >= bounds.open || state.new >= bounds.new {
+            return Err(Crowded::Address);
+        }
+        state.open += 1;
+        state.new += 1;
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Ok(Permit { addresses: self.clone(), address })
+    }
+
+    /// Counts an AUTH with credentials; false when there were too many.
+    pub fn auth(&self, address: IpAddr, bounds: &Bounds, now: Moment) -> bool {
+        let mut state = self.states.entry(address).or_default();
+        state.renew(now);
+        state.auths += 1;
+        state.auths <= bounds.auths
+    }
+
+    /// Open connections in all.
+    pub fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Forgets addresses that have nothing open and were quiet for a minute.
+    pub fn sweep(&self, now: Moment) {
+        self.states.retain(|_, s| s.open > 0 || now.since(s.since) < WINDOW);
+    }
+}
+
+impl State {
+    fn renew(&mut self, now: Moment) {
+        if now.since(self.since) >= WINDOW {
+            (self.since, self.new, self.auths) = (now, 0, 0);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.addresses.total.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut state) = self.addresses.states.get_mut(&self.address) {
+            state.open = state.open.saturating_sub(1);
+        }
+    }
+}
+
+/// Tokens per user and dials per user and minute: leases that hold across shards.
+#[derive(Debug, Default)]
+pub struct Leases {
+    tokens: DashMap<Arc<str>, u32>,
+    dials: DashMap<Arc<str>, (Moment, u32)>,
+}
+
+impl Leases {
+    /// Takes a lease for one more token of this user.
+    pub fn take_token(&self, user: &str, most: u32) -> bool {
+        let mut held = self.tokens.entry(user.into()).or_default();
+        if *held >= most {
+            return false;
+        }
+        *held += 1;
+        true
+    }
+
+    /// Gives a lease back.
+    pub fn release_token(&self, user: &str) {
+        self.tokens.remove_if_mut(user, |_, held| {
+            *held = held.saturating_sub(1);
+            *held == 0
+        });
+    }
+
+    /// Counts a dial; false when the user has made too many in this minute.
+    pub fn dial(&self, user: &Arc<str>, most: u32, now: Moment) -> bool {
+        let mut dials = self.dials.entry(user.clone()).or_insert((now, 0));
+        if now.since(dials.0) >= WINDOW {
+            *dials = (now, 0);
+        }
+        dials.1 += 1;
+        dials.1 <= most
+    }
+
+    /// Forgets users that have not dialled for a minute.
+    pub fn sweep(&self, now: Moment) {
+        self.dials.retain(|_, (since, _)| now.since(*since) < WINDOW);
+    }
+
+    /// Tokens that are out, in all.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.iter().map(|held| u64::from(*held.value())).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { open: 2, new: 3, auths: 2, total: 10 };
+
+    #[test]
+    fn an_address_has_so_many_connections_and_no_more() {
+        let addresses = Arc::new(Addresses::default());
+        let a: IpAddr = [192, 0, 2, 1].into();
+        let now = Moment::from_nanos(1 << 40);
+        let one = addresses.connect(a, &BOUNDS, now).expect("first");
+        let _two = addresses.connect(a, &BOUNDS, now).expect("second");
+        assert_eq!(addresses.connect(a, &BOUNDS, now).err(), Some(Crowded::Address));
+        drop(one);
+        let _three = addresses.connect(a, &BOUNDS, now).expect("a place was given back");
+        drop(_three);
+        assert_eq!(addresses.connect(a, &BOUNDS, now).err(), Some(Crowded::Address), "three new ones in this minute");
+        assert!(addresses.connect(a, &BOUNDS, now + WINDOW).is_ok());
+        assert_eq!(addresses.total(), 1);
+    }
+
+    #[test]
+    fn leases_hold_across_shards_and_come_back() {
+        let leases = Leases::default();
+        assert!(leases.take_token("ines", 1));
+        assert!(!leases.take_token("ines", 1));
+        leases.release_token("ines");
+        assert_eq!(leases.tokens(), 0);
+        assert!(leases.take_token("ines", 1));
+    }
+}

@@ -1,0 +1,310 @@
+//! Starting the data plane: certificates, listeners, one thread per shard; and changing it while it runs.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+
+use super::accept::Listener;
+use super::address::{Addresses, Leases};
+use super::clock::Clock;
+use super::mailbox::mesh;
+use super::shard::Shard;
+use super::shared::{Peers, Shared};
+use super::socket;
+use super::tls::{ClientSide, CredentialError, Identity, PeerTrust, ServerOptions, ServerSide, development};
+use crate::accounts::{Chain, Htdigest, HtdigestError, Secret, Store, User, Users, UsersError};
+use crate::auth::{Ha1, Ha1Error};
+use crate::config::{CertSource, Config, Credential, Transport};
+use crate::control::{Shards, authority, rules, settings};
+use crate::relay::{Event, Label};
+
+/// Why the data plane does not start, or does not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file of the configuration cannot be read.
+    #[error("cannot read {path}: {error}; correct the path or its permissions")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A certificate or key is unusable.
+    #[error("{what}: {error}")]
+    Credentials {
+        /// The key of the configuration.
+        what: &'static str,
+        /// Why.
+        error: CredentialError,
+    },
+    /// A user of the configuration is unusable.
+    #[error("auth.user: {0}")]
+    Users(#[from] UsersError),
+    /// An HA1 is malformed.
+    #[error("auth.user: {0}")]
+    Ha1(#[from] Ha1Error),
+    /// The htdigest file is unusable.
+    #[error("auth.htdigest: {0}")]
+    Htdigest(#[from] HtdigestError),
+    /// A listener cannot be bound.
+    #[error("listen: cannot bind {address}: {error}; is another process using it?")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// A thread or runtime cannot be made.
+    #[error("cannot start a shard: {0}")]
+    Thread(io::Error),
+    /// The operating system gives no randomness.
+    #[error("no randomness from the operating system")]
+    Randomness,
+}
+
+/// The running data plane.
+pub struct Server {
+    /// The way to the shards.
+    pub shards: Shards,
+    /// What they share.
+    pub shared: Arc<Shared>,
+    /// Addresses of the listeners, in the order of the configuration.
+    pub listening: Vec<SocketAddr>,
+    /// The CA of a certificate made in memory, in PEM.
+    pub development_ca: Option<String>,
+    generation: u32,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct TlsSides {
+    server: Option<ServerSide>,
+    client: ClientSide,
+    peers: Option<Peers>,
+    development_ca: Option<String>,
+}
+
+impl Server {
+    /// Binds all listeners, then starts the shards. `control` runs what is not the data plane's: look-ups. Nothing is served
+    /// unless everything can be.
+    pub fn start(
+        config: &Config,
+        control: tokio::runtime::Handle,
+        events: Box<dyn Fn(Event) + Send + Sync>,
+    ) -> Result<Server, StartError> {
+        let shards = shard_count(config);
+        let (sockets, listening) = bind(config, shards)?;
+        let generation = u32::from_le_bytes(random()?) % Label::GENERATIONS;
+        let core = settings(config, &listening, shards as u16, generation);
+        let tls = tls_sides(config)?;
+        let shared = Arc::new(Shared {
+            clock: Clock::start(),
+            settings: ArcSwap::from_pointee(core),
+            rules: ArcSwap::from_pointee(rules(config)),
+            server: tls.server,
+            client: tls.client,
+            peers: ArcSwap::from_pointee(tls.peers),
+            accounts: ArcSwap::from_pointee(accounts(config)?),
+            control,
+            addresses: Arc::new(Addresses::default()),
+            leases: Leases::default(),
+            events,
+        });
+        let (handles, commands) = Shards::new(shards);
+        let mut threads = Vec::new();
+        let cpus = if config.relay.pin { allowed_cpus() } else { Vec::new() };
+        let ends = mesh(shards).into_iter().zip(commands).zip(sockets);
+        for (number, (((outboxes, mailbox), commands), sockets)) in ends.enumerate() {
+            let seed = random::<32>()?;
+            let listeners = listeners(config, sockets, &listening);
+            let shared = shared.clone();
+            let cpu = cpus.get(number % cpus.len().max(1)).copied();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+            let body = move || {
+                if let Some(cpu) = cpu {
+                    pin(cpu);
+                }
+                let local = tokio::task::LocalSet::new();
+                let shard = Shard::new(shared, number as u16, outboxes, seed);
+                local.block_on(&runtime, shard.run(listeners, mailbox, commands));
+            };
+            let name = format!("shard-{number}");
+            threads.push(std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Thread)?);
+        }
+        Ok(Server { shards: handles, shared, listening, development_ca: tls.development_ca, generation, threads })
+    }
+
+    /// Makes a new configuration effective without dropping a link. Everything is read and checked before anything changes.
+    pub fn reconfigure(&self, config: &Config) -> Result<Arc<crate::relay::Settings>, StartError> {
+        let stores = accounts(config)?;
+        let files = read_tls(config)?;
+        let core = Arc::new(settings(config, &self.listening, self.shards.len() as u16, self.generation));
+        if let Some(files) = files {
+            if let (Some(server), Some(identity)) = (&self.shared.server, &files.identity) {
+                let wrong = |error| StartError::Credentials { what: "tls.certificate", error };
+                server.reload(identity).map_err(wrong)?;
+                self.shared.client.reload(&files.roots, Some(identity)).map_err(wrong)?;
+            }
+            self.shared.peers.store(Arc::new(peers(config, &files)?));
+        }
+        self.shared.accounts.store(Arc::new(stores));
+        self.shared.rules.store(Arc::new(rules(config)));
+        self.shared.settings.store(core.clone());
+        Ok(core)
+    }
+
+    /// Waits for the shards to end after `Shards::stop`.
+    pub fn join(self) {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn shard_count(config: &Config) -> usize {
+    // Follows the CPU quota of a container, and the affinity mask.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.relay.shards.unwrap_or(cores).clamp(1, 1024)
+}
+
+type Sockets = Vec<Vec<TcpListener>>;
+
+/// Each shard has a socket of its own for each listener, so that the kernel spreads connections over them.
+fn bind(config: &Config, shards: usize) -> Result<(Sockets, Vec<SocketAddr>), StartError> {
+    let mut sockets: Sockets = (0..shards).map(|_| Vec::new()).collect();
+    let mut listening = Vec::new();
+    for listen in &config.listen {
+        let mut address = listen.address;
+        for (number, of_shard) in sockets.iter_mut().enumerate() {
+            let failed = |error| StartError::Bind { address, error };
+            let socket = socket::listen(address, shards > 1).map_err(failed)?;
+            if number == 0 {
+                address = socket.local_addr().map_err(failed)?;
+            }
+            of_shard.push(socket);
+        }
+        listening.push(address);
+    }
+    Ok((sockets, listening))
+}
+
+fn listeners(config: &Config, sockets: Vec<TcpListener>, listening: &[SocketAddr]) -> Vec<Listener> {
+    let each = config.listen.iter().zip(sockets).zip(listening);
+    each.map(|((listen, socket), bound)| Listener {
+        socket,
+        secure: listen.transport == Transport::Tls,
+        auth: listen.auth,
+        local: Arc::new(authority(config, listen, *bound)),
+    })
+    .collect()
+}
+
+/// Contents of the TLS files.
+struct TlsFiles {
+    identity: Option<Identity>,
+    client_ca: Option<Vec<u8>>,
+    roots: Vec<Vec<u8>>,
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StartError> {
+    fs::read(path).map_err(|error| StartError::File { path: path.to_owned(), error })
+}
+
+fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
+    let Some(tls) = &config.tls else { return Ok(None) };
+    let identity = match &tls.certificate {
+        CertSource::Files { certificate, key } => {
+            let wrong = |error| StartError::Credentials { what: "tls.certificate", error };
+            Some(Identity::from_pem(&read(certificate)?, &read(key)?).map_err(wrong)?)
+        }
+        CertSource::InMemory => None,
+    };
+    let client_ca = tls.client_ca.as_deref().map(read).transpose()?;
+    let trust = tls.trust.as_deref().map(read).transpose()?;
+    let roots = client_ca.iter().chain(trust.iter()).cloned().collect();
+    Ok(Some(TlsFiles { identity, client_ca, roots }))
+}
+
+fn peers(config: &Config, files: &TlsFiles) -> Result<Option<Peers>, StartError> {
+    let Some(ca) = &files.client_ca else { return Ok(None) };
+    let trust = PeerTrust::from_pem(&[ca]).map_err(|error| StartError::Credentials { what: "tls.client_ca", error })?;
+    let names: HashSet<String> = config.peer_relay.iter().map(|p| p.name.to_ascii_lowercase()).collect();
+    Ok(Some(Peers { trust, names }))
+}
+
+fn tls_sides(config: &Config) -> Result<TlsSides, StartError> {
+    let wrong = |error| StartError::Credentials { what: "tls.certificate", error };
+    let key_log = config.tls.as_ref().is_some_and(|t| t.sslkeylog);
+    let Some(mut files) = read_tls(config)? else {
+        let client = ClientSide::new(&[""; 0], None, key_log).map_err(wrong)?;
+        return Ok(TlsSides { server: None, client, peers: None, development_ca: None });
+    };
+    let mut development_ca = None;
+    let identity = match files.identity.take() {
+        Some(identity) => identity,
+        None => {
+            let (ca, identity) = development::in_memory(&config.relay.hostname).map_err(wrong)?;
+            files.roots.push(ca.clone().into_bytes());
+            development_ca = Some(ca);
+            identity
+        }
+    };
+    let options = ServerOptions { ask_certificate: true, key_log };
+    let server = ServerSide::new(&identity, options).map_err(wrong)?;
+    let trust = |error| StartError::Credentials { what: "tls.client_ca or tls.trust", error };
+    let client = ClientSide::new(&files.roots, Some(&identity), key_log).map_err(trust)?;
+    let peers = peers(config, &files)?;
+    Ok(TlsSides { server: Some(server), client, peers, development_ca })
+}
+
+fn accounts(config: &Config) -> Result<Box<dyn Store>, StartError> {
+    let mut users = Vec::new();
+    for user in &config.auth.users {
+        let secret = match &user.credential {
+            Credential::Password(password) => Secret::Password(password.expose().into()),
+            Credential::Ha1 { md5, sha256 } => {
+                let md5 = md5.as_ref().map(|h| Ha1::from_md5_hex(h.expose())).transpose()?;
+                let sha256 = sha256.as_ref().map(|h| Ha1::from_sha256_hex(h.expose())).transpose()?;
+                match (md5, sha256) {
+                    (Some(mut a), Some(b)) => {
+                        a.merge(&b);
+                        Secret::Ha1(a)
+                    }
+                    (Some(h), None) | (None, Some(h)) => Secret::Ha1(h),
+                    (None, None) => continue,
+                }
+            }
+        };
+        users.push(User { name: user.name.clone(), secret, relay: user.relay });
+    }
+    let mut stores: Vec<Arc<dyn Store>> = vec![Arc::new(Users::new(&config.relay.realm, users)?)];
+    if let Some(path) = &config.auth.htdigest {
+        stores.push(Arc::new(Htdigest::open(path, &config.relay.realm)?));
+    }
+    Ok(Box::new(Chain::new(stores)))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut out = [0; N];
+    getrandom::fill(&mut out).map_err(|_| StartError::Randomness)?;
+    Ok(out)
+}
+
+fn allowed_cpus() -> Vec<usize> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
+}
+
+fn pin(cpu: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(cpu);
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+        tracing::info!(%error, cpu, "a shard could not be pinned; it runs where the system puts it");
+    }
+}

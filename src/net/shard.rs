@@ -1,0 +1,568 @@
+//! One shard: a pinned thread, its runtime, its listeners, its core.
+//!
+//! The task that has read octets of a link opens them, lets the core deal with them and writes whatever became due on any
+//! link, before it waits again: no other task and no other core is woken on the way of a message.
+
+#![expect(clippy::disallowed_methods, reason = "a few tasks per shard and one per connection, none per message")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{AbortHandle, spawn_local};
+
+use super::connection::{Connection, Event as IoEvent, Parts, Scratch};
+use super::dial::DialError;
+use super::mailbox::{Message, Outbox};
+use super::resolve::Resolver;
+use super::shared::Shared;
+use crate::control::{Command, IoCounts, Snapshot};
+use crate::moment::Moment;
+use crate::relay::{CloseReason, LinkId, Meta, MovedLink, Output, Relay, Transmit};
+
+/// Octets of ciphertext read at once.
+const READ: usize = 64 << 10;
+/// Octets handed to a socket in one batch.
+const ROOM: usize = 64 << 10;
+
+/// A link's connection and the task that serves it.
+struct Served {
+    connection: Rc<Connection>,
+    task: Option<AbortHandle>,
+}
+
+struct State {
+    relay: Relay,
+    links: HashMap<LinkId, Served>,
+    outboxes: Vec<Outbox>,
+    transmit: Transmit,
+    scratch: Scratch,
+    plain: BytesMut,
+}
+
+/// One shard of the data plane, on its own thread.
+pub struct Shard {
+    pub(super) shared: Arc<Shared>,
+    pub(super) number: u16,
+    state: RefCell<State>,
+    timer: Cell<Moment>,
+    timer_changed: Notify,
+    pub(super) stopping: Cell<bool>,
+    stopped: Notify,
+    pub(super) io: Io,
+    resolver: std::cell::OnceCell<Rc<Resolver>>,
+}
+
+/// Counters of the sockets.
+#[derive(Default)]
+pub(super) struct Io {
+    pub(super) reads: Cell<u64>,
+    pub(super) writes: Cell<u64>,
+    pub(super) handshakes: [Cell<u64>; 2],
+    pub(super) handshake_failures: Cell<u64>,
+    pub(super) refused: [Cell<u64>; 3],
+    pub(super) dials: [Cell<u64>; 2],
+}
+
+pub(super) fn bump(cell: &Cell<u64>) {
+    cell.set(cell.get() + 1);
+}
+
+impl Shard {
+    /// A shard that serves nothing yet.
+    pub fn new(shared: Arc<Shared>, number: u16, outboxes: Vec<Outbox>, seed: [u8; 32]) -> Rc<Shard> {
+        let relay = Relay::new(shared.settings.load_full(), number, seed);
+        let state = State {
+            relay,
+            links: HashMap::new(),
+            outboxes,
+            transmit: Transmit::default(),
+            scratch: Scratch::default(),
+            plain: BytesMut::new(),
+        };
+        Rc::new(Shard {
+            shared,
+            number,
+            state: RefCell::new(state),
+            timer: Cell::new(Moment::FAR),
+            timer_changed: Notify::new(),
+            stopping: Cell::new(false),
+            stopped: Notify::new(),
+            io: Io::default(),
+            resolver: std::cell::OnceCell::new(),
+        })
+    }
+
+    /// The shard's resolver, made when it is first needed.
+    pub(super) fn resolver(&self) -> Result<Rc<Resolver>, DialError> {
+        if let Some(resolver) = self.resolver.get() {
+            return Ok(resolver.clone());
+        }
+        let resolver = Rc::new(Resolver::from_system()?);
+        Ok(self.resolver.get_or_init(|| resolver).clone())
+    }
+
+    /// Runs until it is told to stop and all links have had their goodbye.
+    pub async fn run(
+        self: Rc<Self>,
+        listeners: Vec<super::accept::Listener>,
+        mut mailbox: mpsc::Receiver<(u16, Message)>,
+        mut commands: mpsc::Receiver<Command>,
+    ) {
+        for listener in listeners {
+            spawn_local(self.clone().accept(listener));
+        }
+        spawn_local(self.clone().keep_time());
+        let shard = self.clone();
+        spawn_local(async move {
+            while let Some((from, message)) = mailbox.recv().await {
+                shard.receive(from, message);
+                // All that is there is dealt with before anything is written.
+                while let Ok((from, message)) = mailbox.try_recv() {
+                    shard.receive(from, message);
+                }
+                shard.turn();
+            }
+        });
+        let shard = self.clone();
+        spawn_local(async move {
+            while let Some(command) = commands.recv().await {
+                shard.obey(command);
+            }
+        });
+        self.stopped.notified().await;
+    }
+
+    // ---- the core's turn
+
+    /// Lets the core deal with something, then does all that it wants done.
+    pub(super) fn with<T>(self: &Rc<Self>, act: impl FnOnce(&mut Relay, Moment) -> T) -> T {
+        let now = self.shared.clock.now();
+        let result = act(&mut self.state.borrow_mut().relay, now);
+        self.turn();
+        result
+    }
+
+    /// Outputs, then writes, until there is nothing more; then the timer.
+    fn turn(self: &Rc<Self>) {
+        let now = self.shared.clock.now();
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        loop {
+            while let Some(output) = state.relay.poll_output() {
+                self.act(state, output);
+            }
+            let Some(link) = state.relay.poll_touched(now) else { break };
+            self.transmit(state, link, now);
+        }
+        state.relay.settle(now);
+        let next = state.relay.poll_timeout().unwrap_or(Moment::FAR);
+        for (to, outbox) in state.outboxes.iter_mut().enumerate() {
+            if !outbox.flush(self.number) {
+                self.wait_for_room(to, outbox);
+            }
+        }
+        drop(guard);
+        if next < self.timer.get() {
+            self.timer.set(next);
+            self.timer_changed.notify_one();
+        }
+    }
+
+    fn wait_for_room(self: &Rc<Self>, _to: usize, outbox: &Outbox) {
+        let (shard, queue) = (self.clone(), outbox.queue());
+        spawn_local(async move {
+            if queue.reserve().await.is_ok() {
+                shard.turn();
+            }
+        });
+    }
+
+    fn act(self: &Rc<Self>, state: &mut State, output: Output) {
+        match output {
+            Output::Dial { link, to, user } => {
+                spawn_local(self.clone().dial(link, to, user));
+            }
+            Output::LookUp { link, ticket, user, peer } => {
+                let shard = self.clone();
+                let shared = self.shared.clone();
+                let look_up =
+                    self.shared.control.spawn(async move { shared.look_up(&user, peer.map(|p| p.ip())).await });
+                spawn_local(async move {
+                    let answer = look_up.await.unwrap_or(Err(crate::relay::LookUpFailure::Unavailable));
+                    shard.with(|relay, now| relay.handle_account(link, ticket, answer, now));
+                });
+            }
+            Output::Release { user } => self.shared.leases.release_token(&user),
+            Output::Close { link, reason } => {
+                if let Some(served) = state.links.remove(&link)
+                    && let Some(socket) = served.connection.close()
+                {
+                    linger(socket, reason);
+                }
+                self.check_stopped(state);
+            }
+            Output::Move { link, to, state: moved } => self.move_away(state, link, to, moved),
+            Output::Post { to, parcel } => {
+                if let Some(outbox) = state.outboxes.get_mut(usize::from(to)) {
+                    outbox.post(self.number, Message::Parcel(parcel));
+                }
+            }
+            Output::Event(event) => (self.shared.events)(event),
+        }
+    }
+
+    /// Writes what is due on a link, as long as its socket takes it.
+    fn transmit(self: &Rc<Self>, state: &mut State, id: LinkId, now: Moment) {
+        let Some(served) = state.links.get(&id) else {
+            // Without a connection only the core's own bookkeeping is due.
+            state.relay.poll_transmit(id, ROOM, now, &mut state.transmit);
+            return;
+        };
+        let connection = served.connection.clone();
+        connection.set_reading(state.relay.wants_input(id));
+        if connection.blocked() {
+            return;
+        }
+        state.relay.poll_transmit(id, ROOM, now, &mut state.transmit);
+        if state.transmit.octets == 0 {
+            return;
+        }
+        match connection.send(&state.transmit, &mut state.scratch, &self.io.writes) {
+            Ok(0) => {}
+            Ok(octets) => state.relay.handle_written(id, octets, now),
+            Err(error) => {
+                tracing::debug!(%error, peer = %connection.peer(), "link lost while writing");
+                state.relay.handle_lost(id, now);
+                state.links.remove(&id);
+                connection.close();
+            }
+        }
+        state.transmit.clear();
+    }
+
+    // ---- connections
+
+    /// A connection whose handshake is done becomes a link; `early` is plaintext that came with the handshake's end.
+    pub(super) fn add_accepted(self: &Rc<Self>, connection: Connection, meta: Meta, early: BytesMut) {
+        if self.stopping.get() {
+            connection.close();
+            return;
+        }
+        let connection = Rc::new(connection);
+        let now = self.shared.clock.now();
+        let id = {
+            let mut state = self.state.borrow_mut();
+            let id = state.relay.handle_accepted(meta, now);
+            state.links.insert(id, Served { connection: connection.clone(), task: None });
+            id
+        };
+        self.start(id, connection);
+        if !early.is_empty() {
+            self.with(|relay, now| relay.handle_data(id, early.freeze(), now));
+        } else {
+            self.turn();
+        }
+    }
+
+    /// A dialled connection is there. Gone when nobody waits for it any more.
+    pub(super) fn add_dialled(
+        self: &Rc<Self>,
+        id: LinkId,
+        connection: Connection,
+        relay: Option<crate::relay::RelayIdentity>,
+        own_kind: bool,
+        early: BytesMut,
+    ) {
+        let connection = Rc::new(connection);
+        let wanted = {
+            let mut state = self.state.borrow_mut();
+            let wanted = state.relay.has_link(id);
+            if wanted {
+                state.links.insert(id, Served { connection: connection.clone(), task: None });
+            }
+            wanted
+        };
+        if !wanted {
+            connection.close();
+            return;
+        }
+        let peer = connection.peer();
+        self.start(id, connection);
+        self.with(|core, now| {
+            core.handle_dialled(id, peer, relay, own_kind, now);
+            if !early.is_empty() {
+                core.handle_data(id, early.freeze(), now);
+            }
+        });
+    }
+
+    fn start(self: &Rc<Self>, id: LinkId, connection: Rc<Connection>) {
+        let task = spawn_local(self.clone().serve(id, connection));
+        if let Some(served) = self.state.borrow_mut().links.get_mut(&id) {
+            served.task = Some(task.abort_handle());
+        }
+    }
+
+    /// Reads a link until it ends.
+    async fn serve(self: Rc<Self>, id: LinkId, connection: Rc<Connection>) {
+        let mut buffer = Vec::new();
+        loop {
+            // The buffer belongs to the shard while nobody waits in here: one is enough for all links.
+            let event = poll_fn(|cx| {
+                READ_BUFFER.with_borrow_mut(|shared| {
+                    shared.resize(READ, 0);
+                    let event = connection.poll_event(cx, shared, &self.io.reads);
+                    if matches!(event, std::task::Poll::Ready(IoEvent::Read(_))) {
+                        std::mem::swap(&mut buffer, shared);
+                    }
+                    event
+                })
+            })
+            .await;
+            match event {
+                IoEvent::Read(0) => {
+                    connection.set_reading(false);
+                    self.with(|relay, now| relay.handle_eof(id, now));
+                }
+                IoEvent::Read(n) => {
+                    self.received(id, &connection, &buffer[..n]);
+                    READ_BUFFER.with_borrow_mut(|shared| *shared = std::mem::take(&mut buffer));
+                    if n == READ {
+                        // Somebody who sends without end takes turns with everybody else.
+                        tokio::task::yield_now().await;
+                    }
+                }
+                IoEvent::Writable => self.writable(id, &connection),
+                IoEvent::Woken => {}
+                IoEvent::Gone => return,
+                IoEvent::Broken(error) => {
+                    tracing::debug!(%error, peer = %connection.peer(), "link lost");
+                    return self.lose(id, &connection);
+                }
+            }
+        }
+    }
+
+    /// Octets came in on a link.
+    fn received(self: &Rc<Self>, id: LinkId, connection: &Connection, octets: &[u8]) {
+        let now = self.shared.clock.now();
+        let mut eof = false;
+        {
+            let mut guard = self.state.borrow_mut();
+            let state = &mut *guard;
+            if state.plain.capacity() < octets.len() {
+                state.plain.reserve(READ.max(octets.len()));
+            }
+            let opened = match connection.tls().as_mut() {
+                None => {
+                    state.plain.extend_from_slice(octets);
+                    None
+                }
+                Some(tls) => Some(tls.open(octets, &mut state.plain)),
+            };
+            match opened {
+                None => {}
+                Some(Ok(opened)) => {
+                    eof = opened.close_notify;
+                    if opened.wants_write {
+                        // A key update or the like; a socket that does not take it will tell by itself.
+                        let _ = connection.send_tls_pending(&self.io.writes);
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, peer = %connection.peer(), "TLS failed; the link is closed");
+                    let _ = connection.send_tls_pending(&self.io.writes);
+                    drop(guard);
+                    return self.lose(id, connection);
+                }
+            }
+            if !state.plain.is_empty() {
+                let plain = state.plain.split().freeze();
+                state.relay.handle_data(id, plain, now);
+            }
+            if eof {
+                state.relay.handle_eof(id, now);
+            }
+        }
+        self.turn();
+    }
+
+    fn writable(self: &Rc<Self>, id: LinkId, connection: &Connection) {
+        match connection.resume(&self.io.writes) {
+            Ok(octets) => self.with(|relay, now| {
+                if octets > 0 {
+                    relay.handle_written(id, octets, now);
+                }
+            }),
+            Err(_) => self.lose(id, connection),
+        }
+    }
+
+    fn lose(self: &Rc<Self>, id: LinkId, connection: &Connection) {
+        connection.close();
+        self.state.borrow_mut().links.remove(&id);
+        self.with(|relay, now| relay.handle_lost(id, now));
+        let state = self.state.borrow();
+        self.check_stopped(&state);
+    }
+
+    // ---- other shards
+
+    fn move_away(self: &Rc<Self>, state: &mut State, id: LinkId, to: u16, moved: Box<MovedLink>) {
+        let Some(served) = state.links.remove(&id) else { return };
+        let parts = served.connection.dismantle();
+        if let Some(task) = served.task {
+            task.abort();
+        }
+        let Some(parts) = parts else {
+            tracing::error!(peer = %served.connection.peer(), "a link that was to move had unsent octets; it is closed");
+            served.connection.close();
+            return;
+        };
+        if let Some(outbox) = state.outboxes.get_mut(usize::from(to)) {
+            outbox.post(self.number, Message::Link(moved, Box::new(parts)));
+        }
+    }
+
+    fn receive(self: &Rc<Self>, from: u16, message: Message) {
+        let now = self.shared.clock.now();
+        match message {
+            Message::Parcel(parcel) => self.state.borrow_mut().relay.handle_parcel(from, *parcel, now),
+            Message::Link(moved, parts) => self.adopt(moved, *parts, now),
+        }
+    }
+
+    fn adopt(self: &Rc<Self>, moved: Box<MovedLink>, parts: Parts, now: Moment) {
+        let peer = parts.peer;
+        let connection = Connection::new(parts);
+        let id = self.state.borrow_mut().relay.handle_adopt(moved, now);
+        match connection {
+            Ok(connection) => {
+                let connection = Rc::new(connection);
+                let served = Served { connection: connection.clone(), task: None };
+                self.state.borrow_mut().links.insert(id, served);
+                self.start(id, connection);
+            }
+            Err(error) => {
+                tracing::error!(%error, %peer, "a link that came from another shard could not be registered; it is lost");
+                self.state.borrow_mut().relay.handle_lost(id, now);
+            }
+        }
+    }
+
+    // ---- time and commands
+
+    async fn keep_time(self: Rc<Self>) {
+        loop {
+            let at = self.timer.get();
+            if at == Moment::FAR {
+                self.timer_changed.notified().await;
+                continue;
+            }
+            let sleep = tokio::time::sleep_until(self.shared.clock.instant(at));
+            tokio::select! {
+                () = sleep => {
+                    self.timer.set(Moment::FAR);
+                    self.with(|relay, now| relay.handle_timeout(now));
+                }
+                () = self.timer_changed.notified() => {}
+            }
+        }
+    }
+
+    fn obey(self: &Rc<Self>, command: Command) {
+        match command {
+            Command::Snapshot(reply) => {
+                let _ = reply.send(self.snapshot());
+            }
+            Command::Sessions(most, reply) => {
+                let now = self.shared.clock.now();
+                let _ = reply.send(self.state.borrow().relay.sessions(most, now));
+            }
+            Command::End(name, reply) => {
+                let _ = reply.send(self.with(|relay, now| relay.end_by_name(&name, now)));
+            }
+            Command::Reconfigure(settings) => self.with(|relay, _| relay.reconfigure(settings)),
+            Command::EndUsers(users, reply) => {
+                let gone = |user: &str| users.iter().any(|u| u == user);
+                let _ = reply.send(self.with(|relay, now| relay.end_sessions_of(gone, now)));
+            }
+            Command::Drain => self.with(|relay, _| relay.drain()),
+            Command::Drained(reply) => {
+                let _ = reply.send(self.state.borrow().relay.drained());
+            }
+            Command::Stop => {
+                self.stopping.set(true);
+                self.with(|relay, now| relay.shut_down(now));
+                let state = self.state.borrow();
+                self.check_stopped(&state);
+            }
+        }
+    }
+
+    fn check_stopped(&self, state: &State) {
+        if self.stopping.get() && state.links.is_empty() {
+            self.stopped.notify_one();
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let state = self.state.borrow();
+        let io = &self.io;
+        Snapshot {
+            shard: self.number,
+            counts: *state.relay.counts(),
+            io: IoCounts {
+                handshakes: [io.handshakes[0].get(), io.handshakes[1].get()],
+                handshake_failures: io.handshake_failures.get(),
+                refused_connections: [io.refused[0].get(), io.refused[1].get(), io.refused[2].get()],
+                dials: [io.dials[0].get(), io.dials[1].get()],
+                reads: io.reads.get(),
+                writes: io.writes.get(),
+                cpu_nanos: thread_cpu_nanos(),
+            },
+            links: state.relay.link_count(),
+            sessions: state.relay.session_count(),
+            pending: state.relay.pending_count(),
+            buffered: state.relay.buffered(),
+        }
+    }
+}
+
+thread_local! {
+    /// Ciphertext of whichever link is being read.
+    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn thread_cpu_nanos() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
+}
+
+/// Keeps the socket a moment after our last octets: with unread input in it a plain close would reset the connection, and the
+/// other end might never see why.
+fn linger(socket: TcpStream, reason: CloseReason) {
+    if reason == CloseReason::Lost || reason == CloseReason::Framing {
+        return;
+    }
+    spawn_local(async move {
+        let Ok(mut socket) = tokio::net::TcpStream::from_std(socket) else { return };
+        let mut sink = [0; 4096];
+        let drain = async {
+            // At most 1 MiB of somebody who does not stop.
+            for _ in 0..256 {
+                match tokio::io::AsyncReadExt::read(&mut socket, &mut sink).await {
+                    Ok(n) if n > 0 => {}
+                    _ => break,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), drain).await;
+    });
+}

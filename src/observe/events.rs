@@ -1,0 +1,169 @@
+//! One log line for each event that somebody on call may need: what happened, to whom, and what happens next.
+//!
+//! Ordinary ends are for `debug`: sessions have their records, links their metric. What strangers can cause without end is
+//! throttled; the number of lines held back stands in the next one.
+
+use std::net::SocketAddr;
+
+use tracing::{debug, error, info, warn};
+
+use super::throttle::Throttle;
+use crate::relay::{CloseReason, Event, SessionEnd, SessionRecord};
+
+static FAILED_AUTHS: Throttle = Throttle::new(100);
+static CLOSED_LINKS: Throttle = Throttle::new(20);
+static IMPOSTORS: Throttle = Throttle::new(20);
+
+/// Writes the line of this event. What peers chose themselves is quoted and escaped.
+pub fn log_event(event: &Event) {
+    match event {
+        Event::SessionEnded(record) => session_ended(record),
+        Event::LinkClosed { peer, reason, relay } => link_closed(*peer, *reason, relay.as_deref()),
+        Event::AuthFailed { peer, failures } => auth_failed(*peer, *failures),
+        Event::Impostor { relay, peer } => impostor(relay, *peer),
+    }
+}
+
+fn session_ended(record: &SessionRecord) {
+    let SessionRecord { id, user, end, duration, .. } = record;
+    let (reason, seconds) = (end.word(), duration.as_secs());
+    match end {
+        SessionEnd::Operator => info!(
+            session = %id, ?user, seconds,
+            "session ended by an operator; its client gets 481 and must authenticate again"
+        ),
+        SessionEnd::Expired | SessionEnd::OwnerGone | SessionEnd::Drained => {
+            debug!(session = %id, ?user, reason, seconds, "session ended");
+        }
+    }
+}
+
+/// How loud the end of a link is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Weight {
+    /// A rule of our own broke.
+    Alarm,
+    /// The service suffers.
+    Trouble,
+    /// Somebody may ask for it.
+    Ordinary,
+}
+
+fn weight(reason: CloseReason, of_relay: bool) -> Weight {
+    match reason {
+        CloseReason::Bug => Weight::Alarm,
+        CloseReason::Shortage => Weight::Trouble,
+        CloseReason::Eof | CloseReason::Idle | CloseReason::Shutdown | CloseReason::Moved => Weight::Ordinary,
+        // A link to another relay carries many sessions.
+        _ if of_relay => Weight::Trouble,
+        _ => Weight::Ordinary,
+    }
+}
+
+fn link_closed(peer: Option<SocketAddr>, reason: CloseReason, relay: Option<&str>) {
+    let (peer, port) = (Ip(peer), Port(peer));
+    let (weight, reason, relay) = (weight(reason, relay.is_some()), reason.word(), relay.unwrap_or("-"));
+    if weight == Weight::Ordinary {
+        return debug!(%peer, %port, reason, relay, "link closed");
+    }
+    let Some(held_back) = CLOSED_LINKS.admit() else { return };
+    match weight {
+        Weight::Alarm => error!(
+            %peer, %port, reason, relay, held_back,
+            "link closed by a bug of ours; its sessions end, the others go on; please report it with the lines above"
+        ),
+        _ => warn!(
+            %peer, %port, reason, relay, held_back,
+            "link closed in trouble; what it carried fails towards its senders, the next request dials again"
+        ),
+    }
+}
+
+fn auth_failed(peer: Option<SocketAddr>, failures: u32) {
+    let Some(held_back) = FAILED_AUTHS.admit() else { return };
+    warn!(
+        peer = %Ip(peer), port = %Port(peer), failures, held_back,
+        "authentication failed; the client was challenged again, after too many failures it is closed"
+    );
+}
+
+fn impostor(relay: &str, peer: Option<SocketAddr>) {
+    let Some(held_back) = IMPOSTORS.admit() else { return };
+    error!(
+        peer = %Ip(peer), port = %Port(peer), relay, held_back,
+        "a peer relay speaks for another relay; its request was refused; check who holds its certificate"
+    );
+}
+
+/// An address without its port, as fail2ban's `<HOST>` wants it; an IPv4 address is never dressed as IPv6.
+struct Ip(Option<SocketAddr>);
+
+impl std::fmt::Display for Ip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(peer) => peer.ip().to_canonical().fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+struct Port(Option<SocketAddr>);
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(peer) => peer.port().fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogFormat;
+    use crate::observe::log::tests::logged;
+    use crate::relay::Tally;
+    use std::time::Duration;
+
+    fn lines(level: &str, event: &Event) -> Vec<String> {
+        logged(level, LogFormat::Text, |_| log_event(event))
+    }
+
+    #[test]
+    fn a_failed_authentication_names_the_address_for_fail2ban() {
+        let peer = Some("[::ffff:192.0.2.7]:40000".parse().expect("address"));
+        let lines = lines("info", &Event::AuthFailed { peer, failures: 2 });
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains("authentication failed") && lines[0].contains(" peer=192.0.2.7 "), "{lines:?}");
+    }
+
+    #[test]
+    fn ordinary_ends_are_quiet_and_trouble_is_not() {
+        let closed =
+            |reason, relay: Option<&str>| Event::LinkClosed { peer: None, reason, relay: relay.map(Into::into) };
+        assert!(lines("info", &closed(CloseReason::Framing, None)).is_empty());
+        assert!(lines("info", &closed(CloseReason::Eof, Some("peer.example"))).is_empty());
+        assert_eq!(lines("debug", &closed(CloseReason::Framing, None)).len(), 1);
+        let relay = lines("info", &closed(CloseReason::Lost, Some("peer.example")));
+        assert!(relay[0].contains("WARN") && relay[0].contains("peer.example"), "{relay:?}");
+        assert!(lines("info", &closed(CloseReason::Bug, None))[0].contains("ERROR"));
+    }
+
+    #[test]
+    fn what_a_client_calls_itself_stays_on_one_line() {
+        let record = SessionRecord {
+            id: "00112233445566ff".to_owned(),
+            user: "alice\n2026 ERROR peer=192.0.2.9".into(),
+            owner: None,
+            far_host: None,
+            tally: Tally::default(),
+            duration: Duration::from_secs(3),
+            end: SessionEnd::Operator,
+        };
+        let lines = lines("info", &Event::SessionEnded(Box::new(record)));
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].matches('\n').count(), 1, "{lines:?}");
+        assert!(lines[0].contains("session=00112233445566ff"), "{lines:?}");
+    }
+}

@@ -1,0 +1,54 @@
+//! What operators see: metrics, log lines and session records, made from the counters and events of the core.
+//!
+//! ```text
+//! Snapshot ──────────> metrics (series -> exposition) ──> text for Prometheus
+//! Event ──> Observer ─> metrics: what only events tell
+//!                    ├> events: one log line each ──────> log ────┐
+//!                    └> records: one JSON line a session ─────────┴> spool ─> a thread that may block
+//! ```
+//!
+//! Shards call [`Observer::event`] themselves, so nothing here waits: lines that a slow disk or terminal does not take in
+//! time are dropped and counted. Labels are words from fixed lists; no token, credential or body gets this far.
+
+use std::sync::Arc;
+
+use crate::relay::Event;
+
+mod events;
+mod exposition;
+pub mod log;
+mod metrics;
+mod records;
+mod rfc3339;
+mod series;
+mod spool;
+pub(crate) mod throttle;
+
+pub use self::events::log_event;
+pub use self::log::{Flush, LogError, LogHandle};
+pub use self::metrics::Exporter;
+pub use self::records::RecordWriter;
+pub use self::spool::Losses;
+
+/// Everything an event goes to. Cheap to clone, one for each shard.
+#[derive(Clone)]
+pub struct Observer {
+    exporter: Arc<Exporter>,
+    records: Arc<RecordWriter>,
+}
+
+impl Observer {
+    /// An observer that counts in `exporter` and writes session records to `records`.
+    pub fn new(exporter: Arc<Exporter>, records: Arc<RecordWriter>) -> Observer {
+        Observer { exporter, records }
+    }
+
+    /// Counts, logs and records one event of the core. Never waits.
+    pub fn event(&self, event: &Event) {
+        self.exporter.event(event);
+        log_event(event);
+        if let Event::SessionEnded(record) = event {
+            self.records.write(record);
+        }
+    }
+}
