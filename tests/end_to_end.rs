@@ -1,5 +1,7 @@
 //! The relay as a process, over real sockets: TLS, AUTH, chains, reload, drain, records, redaction.
 
+#![expect(clippy::disallowed_methods, reason = "a test is no part of the relay")]
+
 mod support;
 
 use std::net::SocketAddr;

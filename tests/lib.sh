@@ -22,6 +22,20 @@ scratch=$(mktemp -d)
 results=$scratch/results
 : >"$results"
 
+# The sum of all cargo tests; after a failure elsewhere there is none, since it would say `0 failed`.
+sum_up() {
+    python3 - "$results" "$1" <<'PY'
+import re, sys
+sums = {"passed": 0, "failed": 0}
+for line in open(sys.argv[1], errors="replace"):
+    if line.startswith("test result:"):
+        for number, what in re.findall(r"(\d+) (passed|failed)", line):
+            sums[what] += int(number)
+if sys.argv[2] == "0" or sums["failed"]:
+    print(f"{sums['passed']} passed, {sums['failed']} failed")
+PY
+}
+
 child=
 stage_name=
 clean_up() {
@@ -32,15 +46,7 @@ clean_up() {
         wait "$child" 2>/dev/null || true
     fi
     [ "$status" -eq 0 ] || say "${0##*/}: FAILED${stage_name:+ in stage $stage_name} (exit status $status)"
-    python3 - "$results" <<'PY'
-import re, sys
-sums = {"passed": 0, "failed": 0}
-for line in open(sys.argv[1], errors="replace"):
-    if line.startswith("test result:"):
-        for number, what in re.findall(r"(\d+) (passed|failed)", line):
-            sums[what] += int(number)
-print(f"{sums['passed']} passed, {sums['failed']} failed")
-PY
+    sum_up "$status"
     rm -rf "$scratch"
     exit "$status"
 }
@@ -90,13 +96,16 @@ as_root() {
     fi
 }
 
-# A program from crates.io, once: need_crate PROGRAM CRATE [VERSION].
+# A program from crates.io where it is not there yet, or not in this version: need_crate PROGRAM CRATE [VERSION].
 need_crate() {
-    if [ -n "${3:-}" ]; then
-        CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" --version "=$3" "$2"
-    elif ! command -v "$1" >/dev/null; then
-        CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" "$2"
+    local found
+    found=$(command -v "$1" || true)
+    if [ -n "${3:-}" ] && [ -n "$found" ]; then
+        [[ $("$1" --version) == *" $3" ]] || found=
     fi
+    [ -z "$found" ] || return 0
+    say "installing $2 ${3:-} into $tools"
+    CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" ${3:+--version "=$3"} "$2"
 }
 
 # Whether the built program knows a command.

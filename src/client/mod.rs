@@ -37,7 +37,7 @@ mod writer;
 mod tests;
 
 pub use auth::Grant;
-pub use body::Body;
+pub use body::{Body, Fill};
 pub use endpoint::Endpoint;
 pub use error::{ClientError, Failure};
 pub use event::{Event, Message, Report, Request};

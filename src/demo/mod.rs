@@ -18,6 +18,9 @@ mod relay;
 mod summary;
 mod workspace;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::DemoError;
 pub use relay::{RunningRelay, spawn_relay};
 pub use summary::{ChatSummary, FileSummary, Summary};

@@ -16,7 +16,7 @@ const COLLECT: usize = 64 * 1024;
 /// A client with a session at the relay.
 pub(super) struct Party {
     pub(super) endpoint: Endpoint,
-    grant: Grant,
+    pub(super) grant: Grant,
 }
 
 impl Party {
@@ -50,15 +50,16 @@ impl Party {
 
 /// Waits until a message is accepted and reported as a whole, as long as something happens to it.
 pub(super) async fn outcome(mut sending: Sending) -> Result<Progress, DemoError> {
+    let mut now = sending.progress();
     loop {
-        let before = sending.progress();
-        let step = sending.until(|progress| progress != &before || progress.failure.is_some());
-        let now = timeout(PATIENCE, step).await.map_err(|_| DemoError::Stalled(PATIENCE))??;
         if now.reported() && now.accepted {
             return Ok(now);
         }
         if let Some(failure) = now.failure {
             return Err(failure.into());
         }
+        let before = now;
+        let step = sending.until(|progress| *progress != before);
+        now = timeout(PATIENCE, step).await.map_err(|_| DemoError::Stalled(PATIENCE))??;
     }
 }

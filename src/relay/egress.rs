@@ -457,7 +457,7 @@ impl Relay {
                 forgotten.extend(old.map(|t| (t.pending, t.first, t.behind)));
             }
         }
-        let more = egress.outstanding() == 0;
+        let more = octets > 0 && egress.outstanding() == 0;
         for (pending, ..) in forgotten {
             self.settle_silently(pending, now);
         }

@@ -18,6 +18,9 @@ pub(super) type FlowId = Key<Flow>;
 /// tiny chunks cannot hide behind their small bodies.
 pub(super) const SLICE_OVERHEAD: usize = 48;
 
+/// A receiver that has answered within this time is behind, not silent.
+const ANSWERING: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// A chunk as it came, on its way out in one or more parts.
 pub(super) struct Queued {
     pub(super) head: Head,
@@ -83,6 +86,8 @@ pub(super) struct Flow {
     pub(super) last_progress: Moment,
     /// SENDs that await an answer or their turn.
     pub(super) unsettled: usize,
+    /// Answers since nothing was unsettled, and when the last one came.
+    pub(super) answers: (usize, Moment),
     /// In the link's list of flows that are held.
     pub(super) holding: bool,
     /// The source was stopped.
@@ -110,6 +115,7 @@ impl Flow {
             last_input: now,
             last_progress: now,
             unsettled: 0,
+            answers: (0, Moment::ZERO),
             holding: false,
             full: false,
             full_since: now,
@@ -160,6 +166,13 @@ impl Flow {
         } else {
             there.saturating_sub(rest).min(room)
         }
+    }
+
+    /// How many SENDs may await an answer: the limit, and as many again while a receiver that is behind keeps answering.
+    pub(super) fn transaction_limit(&self, limit: usize, now: Moment) -> usize {
+        let (count, last) = self.answers;
+        let answering = count > 0 && now.since(last) < ANSWERING;
+        if answering { limit.saturating_mul(2) } else { limit }
     }
 
     /// Holds more than its source may fill.

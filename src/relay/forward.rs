@@ -337,7 +337,9 @@ impl Relay {
         let Some(link) = self.links.get(flow.link) else { return Err(Refusal::NoSession) };
         let head = start.head;
         let report = head.failure_report();
-        if report == FailureReport::Yes && (flow.unsettled >= cap || link.transactions.awaited() >= relay_cap) {
+        if report == FailureReport::Yes
+            && (flow.unsettled >= flow.transaction_limit(cap, now) || link.transactions.awaited() >= relay_cap)
+        {
             return Err(Refusal::TooMany);
         }
         self.counts.queue_depth.observe(&DEPTH_BOUNDS, flow.charged as u64);
@@ -361,6 +363,9 @@ impl Relay {
         });
         let Some(flow) = self.flows.get_mut(id) else { return Err(Refusal::NoSession) };
         if report == FailureReport::Yes {
+            if flow.unsettled == 0 {
+                flow.answers.0 = 0;
+            }
             flow.unsettled += 1;
         }
         if flow.queue.is_empty() {

@@ -291,8 +291,9 @@ impl Relay {
 
     /// REPORTs that waited for a new second.
     pub(super) fn send_deferred(&mut self, link: LinkId, now: Moment) {
-        let sources = self.links.get(link).map(|l| l.sources.clone()).unwrap_or_default();
-        for id in sources {
+        let mut at = 0;
+        while let Some(id) = self.links.get(link).and_then(|l| l.sources.get(at)).copied() {
+            at += 1;
             let Some(source) = self.sources.get_mut(id) else { continue };
             if source.deferred.is_empty() || now.since(source.reports.1) < Duration::from_secs(1) {
                 continue;

@@ -55,6 +55,10 @@ impl Relay {
                 return;
             }
             let Some(t) = self.links.get_mut(id).and_then(|l| l.transactions.remove(&tid)) else { return };
+            let flow = self.pendings.get(pending).map(|p| p.flow);
+            if let Some(flow) = flow.and_then(|f| self.flows.get_mut(f)) {
+                flow.answers = (flow.answers.0 + 1, now);
+            }
             let outcome = if status.is_success() { Ok(()) } else { Err(status) };
             if !t.complete {
                 // ADV-R12: an answer before the last octet counts; a refusal ends the running part at once.

@@ -54,11 +54,25 @@ pub struct Wish<'a> {
     pub log: &'a str,
     /// Write TLS keys for a capture to `keys.log` in the relay's directory.
     pub key_log: bool,
+    /// Address of the listeners.
+    pub address: &'a str,
+    /// Run in this network namespace.
+    pub namespace: Option<&'a str>,
 }
 
 impl Default for Wish<'_> {
     fn default() -> Self {
-        Wish { name: "localhost", shards: 2, extra: "", relay: "", listen: "", log: "info", key_log: false }
+        Wish {
+            name: "localhost",
+            shards: 2,
+            extra: "",
+            relay: "",
+            listen: "",
+            log: "info",
+            key_log: false,
+            address: "127.0.0.1",
+            namespace: None,
+        }
     }
 }
 
@@ -84,7 +98,15 @@ impl Relay {
         write(&directory, "ca.crt", &authority.pem);
         write(&directory, "chappe.toml", &configuration(wish));
         let path = directory.path().join("chappe.toml");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chappe"))
+        let mut command = match wish.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_chappe")]);
+                command
+            }
+            None => Command::new(env!("CARGO_BIN_EXE_chappe")),
+        };
+        let mut child = command
             .args(["run", "--config"])
             .arg(&path)
             .env("SSLKEYLOGFILE", directory.path().join("keys.log"))
@@ -236,7 +258,7 @@ fn write(directory: &tempfile::TempDir, name: &str, text: &str) {
 }
 
 fn configuration(wish: &Wish<'_>) -> String {
-    let Wish { name, shards, extra, relay, listen, log, key_log } = wish;
+    let Wish { name, shards, extra, relay, listen, log, key_log, address, namespace: _ } = wish;
     format!(
         r#"[relay]
 hostname = "{name}"
@@ -245,11 +267,11 @@ shards = {shards}
 pin = false
 {relay}
 [[listen]]
-address = "127.0.0.1:0"
+address = "{address}:0"
 transport = "tls"
 {listen}
 [[listen]]
-address = "127.0.0.1:0"
+address = "{address}:0"
 transport = "tcp"
 [tls]
 certificate = "server.crt"

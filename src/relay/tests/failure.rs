@@ -245,6 +245,30 @@ fn rly_108_cap_of_unanswered_sends_is_413_and_reading_goes_on() {
 }
 
 #[test]
+fn rly_108_a_receiver_that_is_behind_but_answers_has_as_many_again() {
+    let mut s = Scene::new().tomas_answers(Answer::Nothing);
+    let many = |s: &Scene, from: usize, to: usize| -> Vec<Request> {
+        (from..to).map(|i| s.send().id(&format!("m{i}")).body("x")).collect()
+    };
+    let octets = |all: &[Request]| all.iter().flat_map(Request::octets).collect::<Vec<u8>>();
+    let first = many(&s, 0, 4096);
+    s.net.write(s.ines, octets(&first));
+    let tomas = s.tomas();
+    let answered = s.net.ends[tomas].sends()[0].clone();
+    s.net.ends[tomas].answer_to(&answered, 200);
+    s.net.run();
+    let more = many(&s, 4096, 8300);
+    s.net.write(s.ines, octets(&more));
+    let code = |i: usize| s.codes(&more[i].tid);
+    assert_eq!((code(0), code(4096), code(4097)), (vec![200], vec![200], vec![413]));
+    // One that has stopped answering is back at the limit.
+    let late = s.send().id("late").body("x");
+    s.net.seconds(2);
+    assert_eq!(s.ines_writes(&late), late.tid);
+    assert_eq!(s.codes(&late.tid), [413]);
+}
+
+#[test]
 fn partial_never_causes_413() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
     let all: Vec<u8> =
