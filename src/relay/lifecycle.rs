@@ -51,6 +51,25 @@ impl Relay {
         self.mint(link, user.into(), now + life, true, None, now).map(|(_, uri)| uri)
     }
 
+    /// How much a local endpoint may send with `token`, a URI of [`bind_local`](Relay::bind_local), to what it writes behind it
+    /// in To-Path: octets that the buffer on the way there has room for. Nobody stops an endpoint for one slow receiver; it
+    /// keeps what there is no room for, and is touched when there is room again. What it sends all the same is refused with
+    /// 413 in the end (RLY-88).
+    pub fn endpoint_room(&self, link: LinkId, token: &[u8], next: &[u8]) -> usize {
+        let limit = self.settings.limits.session_buffer;
+        let here = self.here(link);
+        let token = Uri::parse(token).ok().and_then(|uri| uri.session_id().and_then(TokenId::parse));
+        let Some(session) = token.and_then(|t| self.sessions.get(&t)) else { return 0 };
+        let way = session.ways.iter().find(|w| w.from == here && *w.next == *next);
+        let Some(source) = way.and_then(|w| self.sources.get(w.source)) else { return limit };
+        let used = match source.target {
+            Target::Here(flow) => self.flows.get(flow).map_or(0, |f| f.charged),
+            Target::There { .. } => source.in_flight,
+            Target::Asked => 0,
+        };
+        if source.full { 0 } else { limit.saturating_sub(used) }
+    }
+
     /// A dialled connection is there, its certificate verified.
     pub fn handle_dialled(
         &mut self,

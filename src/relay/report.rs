@@ -403,11 +403,12 @@ impl Relay {
         let _ = now;
     }
 
-    /// One reason less to stop this link.
+    /// One reason less to stop this link, if it was stopped; a local endpoint looks again for room.
     pub(super) fn release_stop(&mut self, link: LinkId) {
-        if let Some(l) = self.links.get_mut(link)
-            && !l.shared()
-        {
+        let Some(l) = self.links.get_mut(link) else { return };
+        if l.is_local() {
+            self.touch(link);
+        } else if !l.shared() {
             l.full_flows = l.full_flows.saturating_sub(1);
             self.resumable.push(link);
         }

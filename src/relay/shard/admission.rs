@@ -161,7 +161,7 @@ impl Relay {
     ) {
         let to = asker.at.shard;
         let answer = match self.admit_from(&asker, source, &wanted, &head, may_move, now) {
-            Answer::Say(content) => content,
+            Answer::Say(content) => *content,
             // It came here to be moved or sent on; where it is now the asker has it already or will be sent on again.
             Answer::Elsewhere(shard, _) if shard == to => Content::AskAgain { source },
             Answer::Elsewhere(shard, skip) if passed <= self.settings.shards => {
@@ -182,7 +182,7 @@ impl Relay {
         may_move: bool,
         now: Moment,
     ) -> Answer {
-        let refused = |refusal| Answer::Say(Content::NotAdmitted { source, refusal });
+        let refused = |refusal| Answer::Say(Box::new(Content::NotAdmitted { source, refusal }));
         let back = SourceRef { shard: asker.at.shard, source };
         let skip = match wanted {
             Wanted::Link(target) => {
@@ -191,7 +191,7 @@ impl Relay {
                 }
                 let flow = self.new_flow(*target, back, now);
                 let granted = Granted { source, link: asker.at.link, flow, hops: 1, pinned: None };
-                return Answer::Say(Content::Admitted(granted));
+                return Answer::Say(Box::new(Content::Admitted(granted)));
             }
             Wanted::Token { skip } => *skip,
         };
@@ -201,7 +201,7 @@ impl Relay {
         if skip > 0
             && let Some(answer) = self.meet(asker, source, to, skip, may_move, now)
         {
-            return Answer::Say(answer);
+            return Answer::Say(Box::new(answer));
         }
         let place = match self.admit(asker, to, from_path.first().unwrap_or_default(), skip, now) {
             Ok(place) => place,
@@ -220,7 +220,7 @@ impl Relay {
                     self.welcome(token, back, Some(flow));
                 }
                 let (link, hops, pinned) = (asker.at.link, place.hops, place.pinned());
-                Answer::Say(Content::Admitted(Granted { source, link, flow, hops, pinned }))
+                Answer::Say(Box::new(Content::Admitted(Granted { source, link, flow, hops, pinned })))
             }
             Err(refusal) => refused(refusal),
         }
@@ -394,7 +394,7 @@ impl Relay {
 }
 
 enum Answer {
-    Say(Content),
+    Say(Box<Content>),
     /// Another shard has the token that the asker wants, behind so many URIs.
     Elsewhere(u16, usize),
 }

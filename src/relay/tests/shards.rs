@@ -3,6 +3,7 @@
 
 mod credit;
 mod end;
+mod endpoint;
 mod mailbox;
 mod moves;
 mod property;

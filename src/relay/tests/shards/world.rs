@@ -159,6 +159,16 @@ impl World {
         end
     }
 
+    /// A local endpoint that the test plays, and its link.
+    pub(crate) fn endpoint(&mut self, host: usize, shard: usize) -> (usize, LinkId) {
+        let id = self.hosts[host].shards[shard].handle_local_endpoint(self.now);
+        let end = self.ends.len();
+        self.ends.push(End::new("endpoint.example"));
+        self.wire(Side::End(end), link(host, shard, id));
+        self.end_wires.push((self.wires.len() - 1, 0));
+        (end, id)
+    }
+
     /// A peer relay that the test plays by hand.
     pub(crate) fn connect_relay(&mut self, name: &str, host: usize, shard: usize) -> usize {
         let mut meta = self.meta(host);
