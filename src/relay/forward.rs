@@ -215,7 +215,7 @@ impl Relay {
                     self.refuse_running(id, source_id, serial, Refusal::TooLarge, now);
                 }
             }
-            Target::There { shard, flow } => self.post_body(id, shard, flow, source_id, octets, now),
+            Target::There { shard, flow } => self.post_body(id, shard, flow, source_id, serial, octets, now),
             Target::Asked => {}
         }
     }
@@ -247,10 +247,13 @@ impl Relay {
             }
             match source.target {
                 Target::Here(flow) => self.abort_message(flow, head.message_id(), refusal.status(), now),
-                Target::There { shard, flow } => self.post_abort(shard, flow, head.message_id(), refusal.status()),
+                Target::There { shard, flow } => {
+                    self.post_abort(shard, flow, source_id, head.message_id(), refusal.status())
+                }
                 Target::Asked => {}
             }
         }
+        self.after_chunk(source_id);
         self.refuse(id, &head, refusal, now);
     }
 
@@ -291,19 +294,17 @@ impl Relay {
         let Some(source) = self.sources.get(source_id) else {
             return self.refuse(id, head, Refusal::NoSession, now);
         };
-        let (token, from_owner, session_over) = (source.token, source.from_owner, source.session_over);
+        let (token, from_owner) = (source.token, source.from_owner);
         match source.target {
             Target::Here(flow) => self.push_end(flow, flag, now),
-            Target::There { shard, flow } => self.post_end(shard, flow, flag),
+            Target::There { shard, flow } => self.post_end(shard, flow, source_id, flag),
             Target::Asked => {
                 // What it led to is gone and nobody had to be told (Failure-Report `no`).
                 self.end_source(source_id);
                 return self.refuse(id, head, Refusal::NoSession, now);
             }
         }
-        if session_over {
-            self.end_source(source_id);
-        }
+        self.after_chunk(source_id);
         if head.failure_report() == FailureReport::Yes {
             self.respond(id, head, Status::OK, &[], now);
         }
@@ -366,7 +367,7 @@ impl Relay {
         self.counts.aborts += 1;
         match self.sources.get(source_id).map(|s| s.target) {
             Some(Target::Here(flow)) => self.push_end(flow, flag, now),
-            Some(Target::There { shard, flow }) => self.post_end(shard, flow, flag),
+            Some(Target::There { shard, flow }) => self.post_end(shard, flow, source_id, flag),
             _ => {}
         }
     }

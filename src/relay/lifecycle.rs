@@ -51,6 +51,25 @@ impl Relay {
         self.mint(link, user.into(), now + life, true, None, now).map(|(_, uri)| uri)
     }
 
+    /// How much a local endpoint may send with `token`, a URI of [`bind_local`](Relay::bind_local), to what it writes behind it
+    /// in To-Path: octets that the buffer on the way there has room for. Nobody stops an endpoint for one slow receiver; it
+    /// keeps what there is no room for, and is touched when there is room again. What it sends all the same is refused with
+    /// 413 in the end (RLY-88).
+    pub fn endpoint_room(&self, link: LinkId, token: &[u8], next: &[u8]) -> usize {
+        let limit = self.settings.limits.session_buffer;
+        let here = self.here(link);
+        let token = Uri::parse(token).ok().and_then(|uri| uri.session_id().and_then(TokenId::parse));
+        let Some(session) = token.and_then(|t| self.sessions.get(&t)) else { return 0 };
+        let way = session.ways.iter().find(|w| w.from == here && *w.next == *next);
+        let Some(source) = way.and_then(|w| self.sources.get(w.source)) else { return limit };
+        let used = match source.target {
+            Target::Here(flow) => self.flows.get(flow).map_or(0, |f| f.charged),
+            Target::There { .. } => source.in_flight,
+            Target::Asked => 0,
+        };
+        if source.full { 0 } else { limit.saturating_sub(used) }
+    }
+
     /// A dialled connection is there, its certificate verified.
     pub fn handle_dialled(
         &mut self,
@@ -144,21 +163,8 @@ impl Relay {
         let was_owner = !owned.is_empty();
         let dialled = link.dialled;
         let frame = std::mem::replace(&mut link.frame, Frame::None);
-        let name = link.relay_name().cloned();
-        let dial = link.dial.clone();
-        if let Some(dial) = dial
-            && self.next_hops.get(&dial) == Some(&id)
-        {
-            self.next_hops.remove(&dial);
-        }
-        if let Some(name) = name
-            && let Some(links) = self.relays.get_mut(&name)
-        {
-            links.retain(|l| *l != id);
-            if links.is_empty() {
-                self.relays.remove(&name);
-            }
-        }
+        let (name, dial) = (link.relay_name().cloned(), link.dial.clone());
+        self.unregister(id, name.as_ref(), dial.as_ref());
         self.abandon(waiting);
         if let Frame::Chunk { source, .. } = frame {
             self.cut_short(source, now);
@@ -184,7 +190,10 @@ impl Relay {
         }
         if let Some(link) = self.links.get_mut(id) {
             let unanswered = link.transactions.drain();
-            link.reverse.clear();
+            let reverse = std::mem::take(&mut link.reverse);
+            for back in reverse.into_values().map(|r| r.back) {
+                self.send_back(back, Vec::new(), false, now);
+            }
             for t in unanswered {
                 self.settle_part(t.pending, t.first, t.behind, Err(status), now);
             }
@@ -209,11 +218,12 @@ impl Relay {
     /// No chunk will follow: its flow sends what it has and ends. Of chunks under way it may still have to tell.
     pub(super) fn end_source(&mut self, id: SourceId) {
         let Some(source) = self.sources.get(id) else { return };
-        let (target, used) = (source.target, source.next_serial > 0);
+        let (target, used, closed) = (source.target, source.next_serial > 0, source.closed);
         self.detach_source(id);
         match target {
             Target::Here(flow) => self.orphan(flow),
-            Target::There { shard, flow } => self.post_source_gone(shard, flow),
+            Target::There { shard, flow } if !closed => self.post_source_gone(shard, flow),
+            Target::There { .. } => {}
             Target::Asked => {}
         }
         if used { self.retiring.push(id) } else { self.remove_source(id) }
@@ -248,20 +258,26 @@ impl Relay {
 
     /// Ended sources are forgotten when everything that they sent must have its answer.
     pub(super) fn forget_sources(&mut self, now: Moment) {
-        while let Some((_, id)) = self.retired.pop_front_if(|(at, _)| *at <= now) {
-            let Some(source) = self.sources.get(id) else { continue };
-            match source.target {
-                Target::Here(flow) if self.flows.contains(flow) => self.retired.push_back((now + RETIREMENT, id)),
-                _ => self.remove_source(id),
-            }
+        while let Some((at, id)) = self.retired.pop_front_if(|(at, _)| *at <= now) {
+            let Some(source) = self.sources.get(id).filter(|s| s.retired == at) else { continue };
+            let flows_on = match source.target {
+                Target::Here(flow) => self.flows.contains(flow),
+                Target::There { .. } => !source.closed,
+                Target::Asked => false,
+            };
+            let arriving = self.links.get(source.link).is_some_and(|l| l.carries(id));
+            if flows_on || arriving { self.retiring.push(id) } else { self.remove_source(id) }
         }
+        self.retire_sources(now);
     }
 
     /// Sources that have ended since the last time begin their retirement.
     pub(super) fn retire_sources(&mut self, now: Moment) {
         for id in self.retiring.drain(..) {
-            if self.sources.contains(id) {
-                self.retired.push_back((now + RETIREMENT, id));
+            if let Some(source) = self.sources.get_mut(id) {
+                // The last time it is told to go counts.
+                source.retired = now + RETIREMENT;
+                self.retired.push_back((source.retired, id));
             }
         }
     }
@@ -292,6 +308,12 @@ impl Relay {
             link.flows.retain(|f| *f != id);
             link.egress.forget(id);
         }
+        if flow.back.shard != self.shard {
+            self.post_flow_closed(flow.back);
+        } else if flow.orphan {
+            // Its last parts have their time for an answer from now on.
+            self.retiring.push(flow.back.source);
+        }
     }
 
     /// What the flow leads to is gone: everything it holds fails, its source learns it.
@@ -316,17 +338,26 @@ impl Relay {
                 self.tell_refused(back, serial, message, status, now);
             }
             // A part that is on the wire is settled with the link's transactions.
+            if chunk.end.is_none() {
+                self.await_rest(back, pending, behind);
+            }
             self.all_parts_out(pending, now);
         }
         self.end_flow(id);
-        self.flow_closed(back, now);
+        if back.shard == self.shard {
+            self.take_flow_closed(back.source);
+        }
     }
 
     /// At the source: its flow is gone. The next chunk is admitted anew.
-    pub(super) fn take_flow_closed(&mut self, id: SourceId, _now: Moment) {
+    pub(super) fn take_flow_closed(&mut self, id: SourceId) {
         let Some(source) = self.sources.get_mut(id) else { return };
         let (link, full) = (source.link, std::mem::replace(&mut source.full, false));
-        source.target = Target::Asked;
+        if let Target::Here(_) = source.target {
+            source.target = Target::Asked;
+        }
+        source.closed = true;
+        source.in_flight = 0;
         self.detach_source(id);
         if full {
             self.release_stop(link);
@@ -337,7 +368,42 @@ impl Relay {
         }
     }
 
-    fn register_relay(&mut self, id: LinkId) {
+    /// The chunk that was arriving is over: its source may only have waited for that.
+    pub(super) fn after_chunk(&mut self, id: SourceId) {
+        if self.sources.get(id).is_some_and(|s| s.session_over || s.closed) {
+            self.end_source(id);
+        }
+    }
+
+    /// The session that admitted this source is over: what is arriving is completed, the next chunk is refused.
+    pub(super) fn take_session_over(&mut self, id: SourceId) {
+        self.detach_source(id);
+        let Some(source) = self.sources.get_mut(id) else { return };
+        if self.links.get(source.link).is_some_and(|l| l.carries(id)) {
+            source.session_over = true;
+        } else {
+            self.end_source(id);
+        }
+    }
+
+    /// The link is no way to a relay or next hop any more.
+    pub(super) fn unregister(&mut self, id: LinkId, name: Option<&Arc<str>>, dial: Option<&super::Dial>) {
+        if let Some(dial) = dial
+            && self.next_hops.get(dial) == Some(&id)
+        {
+            self.next_hops.remove(dial);
+        }
+        if let Some(name) = name
+            && let Some(links) = self.relays.get_mut(name)
+        {
+            links.retain(|l| *l != id);
+            if links.is_empty() {
+                self.relays.remove(name);
+            }
+        }
+    }
+
+    pub(super) fn register_relay(&mut self, id: LinkId) {
         let Some(name) = self.links.get(id).and_then(|l| l.relay_name().cloned()) else { return };
         self.relays.entry(name).or_default().push(id);
     }
@@ -382,6 +448,8 @@ impl Relay {
             last_used: now,
             far: Vec::new(),
             ways: Vec::new(),
+            guests: Vec::new(),
+            moves: 0,
             tally: Default::default(),
         };
         self.sessions.insert(token, session);
@@ -395,6 +463,7 @@ impl Relay {
         let Some(session) = self.sessions.remove(token) else { return };
         self.outputs.push_back(Output::Release { user: session.user.clone() });
         self.token_gone(*token);
+        self.tell_guests(*token, &session);
         let owner = match &session.owner {
             Owner::Link(link) => self.links.get_mut(*link).map(|l| {
                 l.owned.retain(|t| t != token);
@@ -411,12 +480,7 @@ impl Relay {
         }
         for way in session.ways {
             // A chunk that is arriving is completed; reports still find the source.
-            let Some(source) = self.sources.get_mut(way.source) else { continue };
-            if self.links.get(source.link).is_some_and(|l| l.carries(way.source)) {
-                source.session_over = true;
-            } else {
-                self.end_source(way.source);
-            }
+            self.take_session_over(way.source);
         }
         let far_host = session.far.first().and_then(|f| Uri::parse(&f.uri).ok()).map(|u| u.host_string());
         self.outputs.push_back(Output::Event(Event::SessionEnded(Box::new(SessionRecord {

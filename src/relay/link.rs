@@ -170,7 +170,7 @@ pub(super) enum Waiting {
     /// A credential store is asked.
     Account { ticket: u64, attempt: Box<AuthAttempt>, until: Moment },
     /// The home shard of a token is asked about this chunk.
-    Admission { source: SourceId, head: Head, has_body: bool, until: Moment },
+    Admission { source: SourceId, head: Head, has_body: bool, may_move: bool, until: Moment },
 }
 
 /// Way back of an end-to-end response.
@@ -291,9 +291,14 @@ impl Link {
         self.meta.relay.as_ref().map(|r| &r.name)
     }
 
-    /// A link from a relay that carries many sessions: never stopped for one of them.
+    /// A link from a relay or a local endpoint that carries many sessions: never stopped for one of them.
     pub(super) fn shared(&self) -> bool {
-        self.meta.relay.is_some() && !self.meta.bulk
+        self.is_local() || (self.meta.relay.is_some() && !self.meta.bulk)
+    }
+
+    /// The other end lives in this process.
+    pub(super) fn is_local(&self) -> bool {
+        self.meta.peer.is_none() && !self.dialled
     }
 
     /// Whether more octets of it are wanted.

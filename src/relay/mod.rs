@@ -140,10 +140,14 @@ pub struct Relay {
     /// Links by verified relay name, in both directions.
     relays: HashMap<Arc<str>, Vec<LinkId>, foldhash::fast::FixedState>,
     /// Tokens whose link moved away.
-    redirects: HashMap<TokenId, u16, foldhash::fast::FixedState>,
+    redirects: HashMap<TokenId, shard::Redirect, foldhash::fast::FixedState>,
+    /// When redirects of tokens that were not made here end.
+    forwarding: VecDeque<(Moment, TokenId, u32)>,
     /// Ways to sessions of other shards, by sender and token.
     abroad: HashMap<(LinkId, TokenId), Vec<session::Way>, foldhash::fast::FixedState>,
     mailboxes: Vec<shard::Mailbox>,
+    /// Chunks of sources elsewhere that found no flow, until all of them has come.
+    lost: HashMap<(u16, source::SourceId), shard::Lost, foldhash::fast::FixedState>,
     timers: Timers,
     outputs: VecDeque<Output>,
     touched: VecDeque<LinkId>,
@@ -189,7 +193,9 @@ impl Relay {
             next_hops: HashMap::with_hasher(hasher()),
             relays: HashMap::with_hasher(hasher()),
             redirects: HashMap::with_hasher(hasher()),
+            forwarding: VecDeque::new(),
             abroad: HashMap::with_hasher(hasher()),
+            lost: HashMap::with_hasher(hasher()),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             touched: VecDeque::new(),
@@ -229,7 +235,8 @@ impl Relay {
     /// When [`handle_timeout`](Relay::handle_timeout) must be called next, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Moment> {
         let retired = self.retired.front().map(|(at, _)| *at);
-        [self.timers.next(), retired].into_iter().flatten().min()
+        let forwarding = self.forwarding.front().map(|(at, ..)| *at);
+        [self.timers.next(), retired, forwarding].into_iter().flatten().min()
     }
 
     /// Call at the end of each batch of inputs: what stays queued stops pinning the buffers it was read into.
@@ -278,6 +285,24 @@ impl Relay {
     /// New rules from now on; existing links and sessions stay.
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
+    }
+
+    /// What is left of links and sessions, by kind, for tests.
+    #[cfg(test)]
+    fn remains(&self) -> Vec<String> {
+        let kinds = [
+            ("links", self.links.len()),
+            ("sessions", self.sessions.len()),
+            ("sources", self.sources.len()),
+            ("flows", self.flows.len()),
+            ("pendings", self.pendings.len()),
+            ("redirects", self.redirects.len()),
+            ("abroad", self.abroad.len()),
+            ("lost", self.lost.len()),
+            ("next hops", self.next_hops.len()),
+            ("octets", self.buffered),
+        ];
+        kinds.iter().filter(|(_, n)| *n > 0).map(|(kind, n)| format!("{n} {kind}")).collect()
     }
 
     fn here(&self, link: LinkId) -> FarLink {

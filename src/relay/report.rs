@@ -111,6 +111,7 @@ impl Relay {
             return;
         }
         let mut dropped: Vec<(PendingId, u64, u64, bool)> = Vec::new();
+        let mut arriving = None;
         let mut running = false;
         let mut at = 0;
         let mut skip_slices = 0u64;
@@ -132,6 +133,9 @@ impl Relay {
             let on_wire = at == 0 && flow.open.is_some();
             if let Some(p) = chunk.pending {
                 dropped.push((p, first, behind, on_wire));
+                if chunk.end.is_none() {
+                    arriving = Some((p, behind));
+                }
             }
             chunk.buffered = 0;
             if on_wire {
@@ -180,6 +184,9 @@ impl Relay {
         if running {
             self.counts.aborts += 1;
         }
+        if let Some((pending, behind)) = arriving {
+            self.await_rest(back, pending, behind);
+        }
         for (pending, first, behind, on_wire) in dropped {
             let tell_at = now + self.settings.limits.report_grace;
             let Some(p) = self.pendings.get_mut(pending) else { continue };
@@ -192,9 +199,8 @@ impl Relay {
                 self.all_parts_out(pending, now);
             }
         }
-        if drained {
-            self.credit(back, 0, true, now);
-        }
+        let freed = drop_ranges.iter().map(|(_, n)| n).sum();
+        self.credit(back, freed, drained, now);
         self.wake(id);
     }
 
@@ -368,7 +374,10 @@ impl Relay {
         }
         let Some(source) = self.sources.get_mut(to.source) else { return };
         let (link, was) = (source.link, source.full);
-        source.full = true;
+        if !was {
+            source.full = true;
+            source.full_since = now;
+        }
         let Some(l) = self.links.get_mut(link) else { return };
         // A link of many sessions is not stopped for one of them (msrp-relay.md 6).
         if was || l.shared() {
@@ -394,11 +403,12 @@ impl Relay {
         let _ = now;
     }
 
-    /// One reason less to stop this link.
+    /// One reason less to stop this link, if it was stopped; a local endpoint looks again for room.
     pub(super) fn release_stop(&mut self, link: LinkId) {
-        if let Some(l) = self.links.get_mut(link)
-            && !l.shared()
-        {
+        let Some(l) = self.links.get_mut(link) else { return };
+        if l.is_local() {
+            self.touch(link);
+        } else if !l.shared() {
             l.full_flows = l.full_flows.saturating_sub(1);
             self.resumable.push(link);
         }
@@ -418,7 +428,7 @@ impl Relay {
 
     /// Octets that wait in flows fed by this link. Counting looks at all of them, so it is not done for each chunk: in
     /// between, what came since counts too.
-    fn buffered_for(&mut self, id: LinkId, now: Moment) -> usize {
+    pub(super) fn buffered_for(&mut self, id: LinkId, now: Moment) -> usize {
         let Some(link) = self.links.get(id) else { return 0 };
         let (at, octets) = link.fed;
         if octets <= self.settings.limits.link_buffer && now.since(at) < RECOUNT {

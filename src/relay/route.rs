@@ -126,6 +126,13 @@ pub(super) struct Place {
     pub(super) to: Binding,
 }
 
+impl Place {
+    /// The token of which the asker is the far side.
+    pub(super) fn pinned(&self) -> Option<TokenId> {
+        if self.from_owner { self.inner } else { Some(self.token) }
+    }
+}
+
 /// What a route ends in.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Binding {
@@ -246,8 +253,8 @@ impl Relay {
         } else if let Some(token) = token
             && self.settings.is_ours(&uri)
         {
-            if let Some(shard) = self.redirects.get(&token) {
-                return Ok(Home::There(*shard, token));
+            if let Some(shard) = self.redirect(&token) {
+                return Ok(Home::There(shard, token));
             }
             if let Some(label) = token.label().filter(|l| l.node == self.settings.node) {
                 if label.generation != self.settings.generation {
@@ -419,6 +426,7 @@ impl Relay {
     }
 }
 
+/// The shard that has a token, as far as is known here.
 enum Home {
     Here(TokenId),
     There(u16, TokenId),

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use rand_chacha::rand_core::RngCore;
 
+use super::flow::FlowId;
 use super::link::LinkId;
-use super::source::SourceId;
+use super::source::{SourceId, SourceRef};
 use crate::moment::Moment;
 use crate::msrp;
 
@@ -148,6 +149,14 @@ pub(super) struct Way {
     pub(super) source: SourceId,
 }
 
+/// A sender on another shard whose chunks this session has admitted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guest {
+    pub(super) back: SourceRef,
+    /// The flow that it feeds, if that is on this shard.
+    pub(super) flow: Option<FlowId>,
+}
+
 /// One token and what is bound to it.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -164,6 +173,9 @@ pub(super) struct Session {
     pub(super) last_used: Moment,
     pub(super) far: Vec<Far>,
     pub(super) ways: Vec<Way>,
+    pub(super) guests: Vec<Guest>,
+    /// How often it went to another shard.
+    pub(super) moves: u32,
     pub(super) tally: Tally,
 }
 

@@ -83,6 +83,13 @@ pub(super) struct Source {
     pub(super) session_over: bool,
     /// Octets on the way to a flow of another shard.
     pub(super) in_flight: usize,
+    pub(super) full_since: Moment,
+    /// When a flow of another shard last gave credit.
+    pub(super) progress: Moment,
+    /// Its flow is gone: no further chunk takes this way.
+    pub(super) closed: bool,
+    /// When it may be forgotten, once its end is decided.
+    pub(super) retired: Moment,
 }
 
 impl Source {

@@ -22,6 +22,7 @@ impl Relay {
             }
         }
         self.forget_sources(now);
+        self.end_forwarding(now);
     }
 
     fn session_timeout(&mut self, token: TokenId, now: Moment) {

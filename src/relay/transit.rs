@@ -73,7 +73,6 @@ impl Relay {
                     self.await_response(id);
                 }
                 self.post_whole(id, &asker, &place, &whole);
-                self.end_probation(id);
                 return Ok(());
             }
             Binding::Here => return Err(Refusal::NoSession),

@@ -158,6 +158,10 @@ impl Relay {
             full: false,
             session_over: false,
             in_flight: 0,
+            full_since: Moment::ZERO,
+            progress: Moment::ZERO,
+            closed: false,
+            retired: Moment::FAR,
         });
         if let Some(link) = self.links.get_mut(id) {
             link.sources.push(source);

@@ -15,4 +15,5 @@ mod network;
 mod parts;
 mod relays;
 mod scene;
+mod shards;
 mod whole;
