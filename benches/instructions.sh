@@ -30,7 +30,7 @@ awk '
         seen[$1] = 1
         if (!($1 in before)) { printf "%-28s %9d  not in the baseline\n", $1, $2; bad = 1; next }
         change = ($2 / before[$1] - 1) * 100
-        printf "%-28s %9d %+6.1f %%%s\n", $1, $2, change, change > 5 ? "  WORSE" : ""
+        printf "%-28s %9d %+6.1f %%%s\n", $1, $2, change, (change > 5 ? "  WORSE" : "")
         if (change > 5) bad = 1
     }
     END {
