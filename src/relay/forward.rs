@@ -40,7 +40,7 @@ impl Relay {
     /// The head of a SEND is complete.
     pub(super) fn begin_send(&mut self, id: LinkId, head: Head, has_body: bool, now: Moment) {
         self.set_frame(id, Frame::Skip);
-        match self.check_request(&head) {
+        match self.check_send(id, &head) {
             Ok(()) => {}
             Err(None) => return self.unanswerable(id, now),
             Err(Some(refusal)) => return self.refuse(id, &head, refusal, now),
@@ -99,8 +99,8 @@ impl Relay {
     }
 
     fn known_way(&mut self, id: LinkId, to: Path<'_>, now: Moment) -> Option<SourceId> {
-        let uri = crate::msrp::Uri::parse(to.first()?).ok()?;
-        let token = TokenId::parse(uri.session_id()?)?;
+        let own = to.first()?;
+        let token = TokenId::of_uri(own)?;
         let next = to.after(1);
         let here = self.here(id);
         let find = |ways: &[Way]| ways.iter().find(|w| w.from == here && *w.next == *next).map(|w| (w.source, w.inner));
@@ -116,7 +116,7 @@ impl Relay {
             return None;
         }
         // The way was admitted for this spelling of the token URI; another spelling is admitted anew.
-        let same = self.sources.get(source).is_some_and(|s| *s.token_uri == *uri.text());
+        let same = self.sources.get(source).is_some_and(|s| *s.token_uri == *own);
         same.then_some(source)
     }
 

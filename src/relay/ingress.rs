@@ -11,6 +11,8 @@ use crate::msrp::{Event, Flag, Head, Kind, MAX_NON_SEND_BODY, Method};
 
 /// Malformed responses that a link may send before it is closed.
 const BAD_RESPONSES: u32 = 100;
+/// Longer path lines are checked anew each time rather than kept.
+const CHECKED_PATHS: usize = 1024;
 
 impl Relay {
     /// Octets arrived on a link (plaintext). What cannot be dealt with yet waits in the link and stops its reading.
@@ -160,6 +162,23 @@ impl Relay {
         // RLY-77: only the target of an AUTH may leave its port to SRV.
         if !auth && to.texts().any(|u| Uri::parse(u).is_ok_and(|u| u.port().is_none())) {
             return Err(Some(Refusal::Bad));
+        }
+        Ok(())
+    }
+
+    /// As [`Relay::check_request`] for a SEND, whose paths are mostly those of the link's last one and checked already.
+    pub(super) fn check_send(&mut self, id: LinkId, head: &Head) -> Result<(), Option<Refusal>> {
+        let lines = head.path_lines().unwrap_or_default();
+        let Some(link) = self.links.get(id) else { return Err(None) };
+        if head.fault().is_none() && !lines.is_empty() && link.checked_paths == lines {
+            return Ok(());
+        }
+        self.check_request(head)?;
+        if let Some(link) = self.links.get_mut(id)
+            && lines.len() <= CHECKED_PATHS
+        {
+            link.checked_paths.clear();
+            link.checked_paths.extend_from_slice(lines);
         }
         Ok(())
     }
