@@ -2,6 +2,7 @@
 # Counts instructions and compares them with benches/instructions.baseline: fails when one is more than 5 % worse.
 # `benches/instructions.sh --accept` makes what is measured now the new baseline.
 # Needs valgrind and: cargo install --locked gungraun-runner --version 0.20.0
+# Counts hold for one compiler and one kind of CPU (memchr and libc choose their code by it): accept anew after a change.
 set -eu
 cd "$(dirname "$0")/.."
 baseline=benches/instructions.baseline

@@ -9,9 +9,13 @@ pub mod accounts;
 pub mod admin;
 pub mod auth;
 #[cfg(feature = "net")]
+pub mod client;
+#[cfg(feature = "net")]
 pub mod config;
 #[cfg(feature = "net")]
 pub mod control;
+#[cfg(feature = "net")]
+pub mod demo;
 pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]

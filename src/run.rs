@@ -1,5 +1,7 @@
 //! `chappe run`: the life of the process, from the configuration to the last goodbye.
 
+#![expect(clippy::disallowed_methods, reason = "the process's own tasks: admin interface and sweep")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -97,6 +99,8 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
     if let Some(address) = config.admin.as_ref().map(|a| a.address) {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => {
+                let address = listener.local_addr().unwrap_or(address);
+                tracing::info!(%address, "admin is listening");
                 tokio::spawn(admin::serve(listener, admin.clone(), std::future::pending::<()>()));
             }
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Connections of the admin interface: few at a time, and none that does nothing.
 
+#![expect(clippy::disallowed_methods, reason = "a deadline for a request; nothing of the core depends on it")]
+
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -1,5 +1,7 @@
 //! The interface over real sockets, in front of shards that are tasks of the test.
 
+#![expect(clippy::disallowed_methods, reason = "a test plays the process and its shards")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

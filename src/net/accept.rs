@@ -1,5 +1,7 @@
 //! Accepting connections: limits first, then the handshake, then a link.
 
+#![expect(clippy::disallowed_methods, reason = "one task per connection")]
+
 use std::io;
 use std::net::TcpStream;
 use std::rc::Rc;

@@ -1,5 +1,7 @@
 //! The one place where the data plane reads the clock.
 
+#![expect(clippy::disallowed_methods, reason = "the clock of the data plane is read here")]
+
 use std::time::Instant;
 
 use crate::moment::Moment;
@@ -12,13 +14,11 @@ pub struct Clock {
 
 impl Clock {
     /// A clock that starts now.
-    #[allow(clippy::disallowed_methods, reason = "the I/O edge is where time comes from")]
     pub fn start() -> Clock {
         Clock { start: Instant::now() }
     }
 
     /// Now.
-    #[allow(clippy::disallowed_methods, reason = "the I/O edge is where time comes from")]
     pub fn now(&self) -> Moment {
         // Never zero, so that a time stamp of zero stays "long ago".
         let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX / 2);

@@ -1,5 +1,10 @@
 //! Opening a connection to a host that resolved to several addresses.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a deadline for all addresses together; nothing of the core depends on it"
+)]
+
 use super::socket::{is_own_address, tune};
 use super::tls::TlsError;
 use crate::relay::policy::{EgressPolicy, Refused};

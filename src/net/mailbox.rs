@@ -55,8 +55,11 @@ impl Outbox {
     }
 }
 
-/// Sending ends toward all shards for each shard, and the receiving end of each.
-pub fn mesh(shards: usize) -> Vec<(Vec<Outbox>, mpsc::Receiver<(u16, Message)>)> {
+/// What one shard has of the mesh: sending ends toward all shards, and its own receiving end.
+pub type Ends = (Vec<Outbox>, mpsc::Receiver<(u16, Message)>);
+
+/// The ends of each shard.
+pub fn mesh(shards: usize) -> Vec<Ends> {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| mpsc::channel(CAPACITY)).unzip();
     receivers
         .into_iter()

@@ -209,6 +209,7 @@ fn random(most: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test plays the name server")]
 mod tests {
     use super::*;
     use hickory_resolver::config::{ConnectionConfig, NameServerConfig};

@@ -3,6 +3,8 @@
 //! The task that has read octets of a link opens them, lets the core deal with them and writes whatever became due on any
 //! link, before it waits again: no other task and no other core is woken on the way of a message.
 
+#![expect(clippy::disallowed_methods, reason = "a few tasks per shard and one per connection, none per message")]
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;

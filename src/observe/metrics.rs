@@ -3,6 +3,8 @@
 //! Shards count in cells of their own; [`Exporter::update`] copies their sums into a recorder that belongs to this exporter
 //! alone. The two histograms arrive counted already and are written by `exposition`.
 
+#![expect(clippy::disallowed_methods, reason = "the process's start time is a metric")]
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;

@@ -1,5 +1,7 @@
 //! Lines on their way to a sink that may block: whoever writes never waits.
 
+#![expect(clippy::disallowed_methods, reason = "the patience of a thread of its own")]
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

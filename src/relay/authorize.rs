@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::AuthOutcome;
-use super::link::{CloseReason, Frame, LinkId, Waiting};
+use super::link::{CloseReason, Frame, Link, LinkId, Waiting};
 use super::route::Refusal;
 use super::{Event, Output, Relay};
 use crate::auth::{self, Authorization, AuthorizationError, Ha1, NonceState, Verdict};
@@ -39,7 +39,8 @@ pub enum LookUpFailure {
 
 /// An AUTH whose account is being looked up.
 pub(super) struct AuthAttempt {
-    pub(super) head: Head,
+    head: Head,
+    user: Arc<str>,
 }
 
 /// A wish for a token life (RFC 4976 section 4.6).
@@ -103,14 +104,14 @@ impl Relay {
         if !equivalent {
             return self.malformed(id, &head, now);
         }
-        let user = authorization.username.clone().into_owned();
+        let user = authorization.username.as_ref().to_owned();
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let until = now + rules.lookup_timeout;
         let Some(link) = self.links.get_mut(id) else { return };
         let peer = link.meta.peer;
-        let head = head.clone();
-        link.waiting = Some(Waiting::Account { ticket, attempt: Box::new(AuthAttempt { head }), until });
+        let attempt = AuthAttempt { head: head.clone(), user: user.as_str().into() };
+        link.waiting = Some(Waiting::Account { ticket, attempt: Box::new(attempt), until });
         self.outputs.push_back(Output::LookUp { link: id, ticket, user, peer });
         self.arm(id, until);
     }
@@ -151,58 +152,62 @@ impl Relay {
         now: Moment,
     ) {
         let lease = matches!(&answer, Ok(Some(a)) if a.lease);
-        let Some(link) = self.links.get_mut(id) else { return };
-        let attempt = match link.waiting.take() {
-            Some(Waiting::Account { ticket: t, attempt, .. }) if t == ticket => attempt,
-            other => {
-                link.waiting = other;
-                return;
-            }
+        let expected =
+            |l: &mut Link| l.waiting.take_if(|w| matches!(w, Waiting::Account { ticket: t, .. } if *t == ticket));
+        let Some(Waiting::Account { attempt, .. }) = self.links.get_mut(id).and_then(expected) else {
+            // Nobody waits for it any more, but its lease must not be lost.
+            let user = self.abandoned.remove(&ticket).filter(|_| lease);
+            self.outputs.extend(user.map(|user| Output::Release { user }));
+            return;
         };
-        let used = self.conclude(id, &attempt.head, answer, now);
-        if lease && let Some(user) = used.err() {
-            self.outputs.push_back(Output::Release { user });
+        let granted = self.conclude(id, &attempt, answer, now);
+        if lease && !granted {
+            self.outputs.push_back(Output::Release { user: attempt.user });
         }
         self.pump(id, now);
+    }
+
+    /// The link does not wait for this any more; a look-up may still be answered.
+    pub(super) fn abandon(&mut self, waiting: Option<Waiting>) {
+        if let Some(Waiting::Account { ticket, attempt, .. }) = waiting {
+            self.abandoned.insert(ticket, attempt.user);
+        }
     }
 
     /// A look-up that took too long: 401, and the link goes on.
     pub(super) fn lookup_timeout(&mut self, id: LinkId, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let due = matches!(&link.waiting, Some(Waiting::Account { until, .. }) if *until <= now);
-        if !due {
-            return;
-        }
-        if let Some(Waiting::Account { attempt, .. }) = link.waiting.take() {
-            self.count_auth(AuthOutcome::StoreFailed);
-            self.challenge(id, &attempt.head, false, now);
-        }
+        let due = link.waiting.take_if(|w| matches!(w, Waiting::Account { until, .. } if *until <= now));
+        let Some(Waiting::Account { ref attempt, .. }) = due else { return };
+        let head = attempt.head.clone();
+        self.abandon(due);
+        self.count_auth(AuthOutcome::StoreFailed);
+        self.challenge(id, &head, false, now);
         self.pump(id, now);
     }
 
-    /// Digest, then permission, then Expires, then the quota (RLY-93). The error says whose lease was not used.
+    /// Digest, then permission, then Expires, then the quota (RLY-93). Whether a token was given.
     fn conclude(
         &mut self,
         id: LinkId,
-        head: &Head,
+        attempt: &AuthAttempt,
         answer: Result<Option<Account>, LookUpFailure>,
         now: Moment,
-    ) -> Result<(), Arc<str>> {
+    ) -> bool {
+        let AuthAttempt { head, user } = attempt;
         let value = head.header("Authorization").unwrap_or_default();
-        let Ok(authorization) = Authorization::parse(value) else { return Ok(()) };
-        let user: Arc<str> = authorization.username.as_ref().into();
-        let unused = Err(user.clone());
+        let Ok(authorization) = Authorization::parse(value) else { return false };
         let account = match answer {
             Ok(account) => account,
             Err(LookUpFailure::Unavailable) => {
                 self.count_auth(AuthOutcome::StoreFailed);
                 self.challenge(id, head, false, now);
-                return unused;
+                return false;
             }
             Err(LookUpFailure::RateLimited) => {
                 self.count_auth(AuthOutcome::Forbidden);
                 self.refuse(id, head, Refusal::Quota, now);
-                return unused;
+                return false;
             }
         };
         let target = head.to_path().and_then(LastText::last_text).unwrap_or_default();
@@ -215,24 +220,24 @@ impl Relay {
                 self.count_auth(AuthOutcome::Failed);
                 self.challenge(id, head, false, now);
                 self.auth_failed(id, now);
-                return unused;
+                return false;
             }
             Verdict::Malformed(_) => {
                 self.malformed(id, head, now);
-                return unused;
+                return false;
             }
         };
         let nonce = authorization.nonce.as_bytes();
         if self.nonces.accept(nonce, authorization.nc, now) != NonceState::Good {
             self.challenge(id, head, true, now);
-            return unused;
+            return false;
         }
         let allowed = account.as_ref().is_some_and(|a| a.relay);
         if !allowed {
             self.count_auth(AuthOutcome::Forbidden);
             self.respond(id, head, Status::FORBIDDEN, &[], now);
             self.auth_failed(id, now);
-            return unused;
+            return false;
         }
         let (min, max) = (rules.min_expires.to_string(), rules.max_expires.to_string());
         let (life, named) = match expires(head, rules) {
@@ -241,30 +246,30 @@ impl Relay {
             Expires::TooSmall => {
                 self.count_auth(AuthOutcome::OutOfBounds);
                 self.respond(id, head, Status::OUT_OF_BOUNDS, &[("Min-Expires", min.as_bytes())], now);
-                return unused;
+                return false;
             }
             Expires::TooLarge => {
                 self.count_auth(AuthOutcome::OutOfBounds);
                 self.respond(id, head, Status::OUT_OF_BOUNDS, &[("Max-Expires", max.as_bytes())], now);
-                return unused;
+                return false;
             }
             Expires::Malformed => {
                 self.malformed(id, head, now);
-                return unused;
+                return false;
             }
         };
-        let Some(link) = self.links.get(id) else { return unused };
+        let Some(link) = self.links.get(id) else { return false };
         let relay = link.relay_name().cloned();
         let full = relay.is_none() && link.owned.len() >= self.settings.limits.tokens_per_connection;
         if full || !account.as_ref().is_some_and(|a| a.lease) || self.short_of_memory(80) {
             self.count_auth(AuthOutcome::Forbidden);
             self.respond(id, head, Status::FORBIDDEN, &[], now);
-            return unused;
+            return false;
         }
         let next = self.nonces.issue(now, &mut self.rng);
         let info = auth::authentication_info(&proof, Some(&next));
-        let minted = self.mint(id, user, now + Duration::from_secs(life), named, relay, now);
-        let Some((_, uri)) = minted else { return unused };
+        let minted = self.mint(id, user.clone(), now + Duration::from_secs(life), named, relay, now);
+        let Some((_, uri)) = minted else { return false };
         let use_path = use_path(head, &uri);
         let life = life.to_string();
         let extra: [(&str, &[u8]); 3] =
@@ -272,7 +277,7 @@ impl Relay {
         self.count_auth(AuthOutcome::Granted);
         self.respond(id, head, Status::OK, &extra, now);
         self.end_probation(id);
-        Ok(())
+        true
     }
 
     /// One more wrong password; on a client's link the third closes it (RLY-23), on a relay's none does (RLY-24).

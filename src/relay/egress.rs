@@ -10,16 +10,17 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::event::LATENCY_BOUNDS_US;
-use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, OpenPart, Queued, Ready, SMALL};
+use super::flow::{Flow, FlowId, OpenPart, Queued, Ready, SMALL};
 use super::link::{LinkId, Phase};
 use super::pending::PendingId;
-use super::transaction::Transactions;
 use super::{Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{ByteRange, EndLineGuard, Flag, RangeOut, Tid, end_line, forward_request};
 
 /// Octets of SEND data that a session may write before another one gets its turn.
 const QUANTUM: i64 = 16 << 10;
+/// A session that wrote more than its turn allows makes up for it, but for no more than this.
+const DEBT: i64 = 16 * QUANTUM;
 
 /// A piece of a batch.
 #[derive(Clone, Debug)]
@@ -94,9 +95,8 @@ struct Marker {
 /// The outgoing side of a link.
 #[derive(Default)]
 pub(super) struct Egress {
-    /// Whole frames that go first, and the length of each.
+    /// Whole frames that go first.
     urgent: Vec<u8>,
-    urgent_frames: usize,
     /// Flows with something to send, in turn.
     pub(super) ring: VecDeque<FlowId>,
     /// The flow whose part is on the wire unfinished.
@@ -118,7 +118,6 @@ impl Egress {
     /// A whole frame to be sent before any SEND data.
     pub(super) fn push_urgent(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.urgent);
-        self.urgent_frames += 1;
     }
 
     /// Octets handed out and not yet taken by the socket.
@@ -180,7 +179,6 @@ impl Relay {
         if !link.egress.urgent.is_empty() {
             let from = out.heads.len();
             out.heads.append(&mut link.egress.urgent);
-            link.egress.urgent_frames = 0;
             out.head(from);
             out.cut();
             if link.egress.urgent.capacity() > 64 << 10 {
@@ -193,12 +191,11 @@ impl Relay {
         }
         while let Some(flow_id) = self.links.get_mut(id).and_then(|l| l.egress.ring.pop_front()) {
             let Some(flow) = self.flows.get_mut(flow_id) else { continue };
-            flow.deficit = flow.deficit.clamp(-QUANTUM, 0) + QUANTUM;
+            flow.deficit = flow.deficit.clamp(-DEBT, 0) + QUANTUM;
             let mut sent = false;
             while flow_may_send(self.flows.get(flow_id), now) {
                 sent |= self.send_part(id, flow_id, now, out);
-                let open = self.links.get(id).is_some_and(|l| l.egress.open.is_some());
-                if open || self.flows.get(flow_id).is_none_or(|f| f.deficit <= 0) {
+                if self.links.get(id).is_some_and(|l| l.egress.open.is_some()) {
                     break;
                 }
             }
@@ -221,7 +218,7 @@ impl Relay {
             if let Some(link) = self.links.get_mut(id) {
                 link.egress.ring.push_back(flow_id);
             }
-        } else if flow.open.is_none() && !flow.queue.is_empty() && !flow.held {
+        } else if flow.open.is_none() && !flow.queue.is_empty() && !flow.held && now < flow.hold_until {
             flow.held = true;
             self.held.push(flow_id);
         }
@@ -244,8 +241,10 @@ impl Relay {
         }
         let from = out.heads.len();
         let range = range_of(chunk, start, octets, last, whole);
+        let deficit = &mut flow.deficit;
         forward_request(&mut out.heads, &chunk.head, tid.as_bytes(), chunk.hops, RangeOut::Set(range), chunk.has_body);
         out.head(from);
+        *deficit -= (out.heads.len() - from) as i64;
         let (pending, report) = (chunk.pending, chunk.failure_report);
         self.counts.frames_out[0] += 1;
         if let Some(pending) = pending {
@@ -290,9 +289,11 @@ impl Relay {
             link.egress.open = None;
             return true;
         };
-        let room = flow.max_part.saturating_sub(part.written);
-        let there = chunk.buffered.min(room);
-        if urgent && part.written >= SMALL {
+        let there = flow.next_of_open();
+        let full = part.written >= flow.max_part;
+        // What is nearly done is done before anything else, rather than leave a crumb for another part.
+        let nearly_done = chunk.end.is_some() && chunk.buffered == there && there < SMALL;
+        if urgent && part.written >= SMALL && !nearly_done {
             self.counts.interruptions += 1;
             self.end_part(id, flow_id, Flag::More, now, out);
             return true;
@@ -303,7 +304,7 @@ impl Relay {
                 waiting && part.written > 0 && (part.written >= SMALL || now.since(flow.last_input) >= stall) && !ended;
             if ended {
                 self.end_part_or_chunk(id, flow_id, None, now, out);
-            } else if stalled || (room == 0 && chunk.buffered > 0) {
+            } else if full || chunk.end.is_some() || stalled {
                 self.counts.interruptions += u64::from(stalled);
                 self.end_part(id, flow_id, Flag::More, now, out);
             } else {
@@ -319,7 +320,8 @@ impl Relay {
         if admitted < there {
             self.counts.end_lines_in_bodies += 1;
             self.end_part(id, flow_id, Flag::More, now, out);
-        } else if self.flows.get(flow_id).is_some_and(|f| f.deficit <= 0) && waiting {
+        } else if waiting && self.flows.get(flow_id).is_some_and(Flow::used_its_turn) {
+            self.counts.interruptions += 1;
             self.end_part(id, flow_id, Flag::More, now, out);
         }
         true
@@ -357,12 +359,9 @@ impl Relay {
         part.written += moved;
         flow.deficit -= moved as i64;
         flow.last_progress = now;
-        let drained = flow.full && flow.charged < limit / 2;
-        if drained {
-            flow.full = false;
-        }
-        let (back, released) = (flow.back, moved);
-        self.credit(back, released, drained, now);
+        let drained = flow.drained(limit);
+        let back = flow.back;
+        self.credit(back, moved, drained, now);
         moved
     }
 
@@ -398,14 +397,36 @@ impl Relay {
         link.egress.markers.push_back(Marker { at, tid: part.tid });
     }
 
+    /// The part on the wire has lost its flow: it ends with `#` before anything else leaves.
+    pub(super) fn abort_open_part(&mut self, flow_id: FlowId) {
+        let Some(flow) = self.flows.get_mut(flow_id) else { return };
+        let Some(part) = flow.open.take() else { return };
+        let has_body = flow.queue.front().is_some_and(|c| c.has_body);
+        let Some(link) = self.links.get_mut(flow.link) else { return };
+        link.egress.open = None;
+        let mut line = Vec::new();
+        end_line(&mut line, part.tid.as_bytes(), Flag::Abort, has_body);
+        let at = link.egress.handed_out + line.len() as u64;
+        link.egress.urgent.splice(0..0, line);
+        link.transactions.complete(&part.tid, part.start + part.written);
+        link.egress.markers.push_back(Marker { at, tid: part.tid });
+        self.counts.aborts += 1;
+    }
+
     /// The front chunk has left completely; the next one may have been waiting behind it.
     fn finish_chunk(&mut self, flow_id: FlowId, now: Moment) {
         let hold = self.settings.limits.hold;
         let Some(flow) = self.flows.get_mut(flow_id) else { return };
         let Some(chunk) = flow.queue.pop_front() else { return };
-        flow.charged -= CHUNK_OVERHEAD;
-        self.buffered -= CHUNK_OVERHEAD;
+        let cost = chunk.cost();
+        flow.charged -= cost;
+        self.buffered -= cost;
         flow.last_progress = now;
+        if flow.drained(self.settings.limits.session_buffer) {
+            let back = flow.back;
+            self.credit(back, 0, true, now);
+        }
+        let Some(flow) = self.flows.get_mut(flow_id) else { return };
         if let Some(next) = flow.queue.front() {
             flow.hold_until = next.arrived + hold;
         } else if flow.slices.capacity() > 64 || flow.queue.capacity() > 64 {
@@ -436,7 +457,7 @@ impl Relay {
                 forgotten.extend(old.map(|t| (t.pending, t.first, t.behind)));
             }
         }
-        let more = egress.outstanding() == 0;
+        let more = octets > 0 && egress.outstanding() == 0;
         for (pending, ..) in forgotten {
             self.settle_silently(pending, now);
         }
@@ -462,7 +483,21 @@ impl Relay {
 }
 
 fn flow_may_send(flow: Option<&Flow>, now: Moment) -> bool {
-    flow.is_some_and(|f| f.open.is_none() && f.ready(now).is_some())
+    flow.is_some_and(|f| f.deficit > 0 && f.open.is_none() && f.ready(now).is_some())
+}
+
+impl Flow {
+    /// The open part may give way to another session.
+    fn used_its_turn(&self) -> bool {
+        self.deficit <= 0 && self.open.as_ref().is_some_and(|part| part.written >= SMALL)
+    }
+
+    /// Has become empty enough for its source to go on.
+    pub(super) fn drained(&mut self, limit: usize) -> bool {
+        let drained = self.full && self.charged <= limit / 2;
+        self.full &= !drained;
+        drained
+    }
 }
 
 /// The Byte-Range of a part: true numbers where they are known (RFC 4975 section 7.1.1; AMB-24 to 27).
@@ -477,11 +512,4 @@ fn range_of(chunk: &Queued, start: u64, octets: u64, last: bool, whole: bool) ->
         _ => None,
     };
     ByteRange { start, end: (whole && octets <= SMALL).then_some(end), total }
-}
-
-impl Transactions {
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

@@ -14,10 +14,12 @@ use crate::msrp::{FailureReport, Flag, Head, Tid};
 /// Key of a flow on its shard.
 pub(super) type FlowId = Key<Flow>;
 
-/// Rough octets of bookkeeping of a queued chunk and of a slice: charged with the octets themselves, so that a flood of
+/// Rough octets of bookkeeping of a slice: charged with the octets themselves, so that a flood of
 /// tiny chunks cannot hide behind their small bodies.
-pub(super) const CHUNK_OVERHEAD: usize = 192;
 pub(super) const SLICE_OVERHEAD: usize = 48;
+
+/// A receiver that has answered within this time is behind, not silent.
+const ANSWERING: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A chunk as it came, on its way out in one or more parts.
 pub(super) struct Queued {
@@ -30,6 +32,8 @@ pub(super) struct Queued {
     /// Position of its first octet in the message.
     pub(super) start: u64,
     pub(super) total: Option<u64>,
+    /// Octets that its range announces, if it does. Only a hint: what really comes counts.
+    pub(super) announced: Option<u64>,
     /// Octets of it that wait in the flow's slices.
     pub(super) buffered: u64,
     /// Octets of it that have been handed to the socket's batch.
@@ -38,6 +42,13 @@ pub(super) struct Queued {
     /// Parts that were begun.
     pub(super) parts: u32,
     pub(super) arrived: Moment,
+}
+
+impl Queued {
+    /// What the chunk costs beside its octets: its head, and the bookkeeping. It does not change while it waits.
+    pub(super) fn cost(&self) -> usize {
+        self.head.bytes().len() + std::mem::size_of::<Queued>()
+    }
 }
 
 /// A slice of body and what it costs.
@@ -75,6 +86,10 @@ pub(super) struct Flow {
     pub(super) last_progress: Moment,
     /// SENDs that await an answer or their turn.
     pub(super) unsettled: usize,
+    /// Answers since nothing was unsettled, and when the last one came.
+    pub(super) answers: (usize, Moment),
+    /// In the link's list of flows that are held.
+    pub(super) holding: bool,
     /// The source was stopped.
     pub(super) full: bool,
     pub(super) full_since: Moment,
@@ -100,6 +115,8 @@ impl Flow {
             last_input: now,
             last_progress: now,
             unsettled: 0,
+            answers: (0, Moment::ZERO),
+            holding: false,
             full: false,
             full_since: now,
             dirty: false,
@@ -117,14 +134,50 @@ impl Flow {
             if there <= self.max_part {
                 return Some(Ready::Part { octets: there, last: true });
             }
-            // RFC 4975 7.1.1: no chunks of our making under 2048 octets but the last: parts of equal size.
-            let parts = there.div_ceil(self.max_part);
-            return Some(Ready::Part { octets: there.div_ceil(parts), last: false });
+            return Some(Ready::Part { octets: self.equal_part(there), last: false });
         }
-        if there >= self.max_part + SMALL {
-            return Some(Ready::Part { octets: self.max_part, last: false });
+        let left = front.announced.unwrap_or(0).saturating_sub(front.written);
+        let part = if left > self.max_part { self.equal_part(left) } else { self.max_part };
+        if there >= part + SMALL {
+            return Some(Ready::Part { octets: part, last: false });
         }
-        (there > 0 && now >= self.hold_until).then_some(Ready::Open)
+        // A full flow gets no more: there is nothing to wait for.
+        (there > 0 && (self.full || now >= self.hold_until)).then_some(Ready::Open)
+    }
+
+    /// RFC 4975 7.1.1: no chunks of our making under 2048 octets but the last, so the parts are of equal size.
+    fn equal_part(&self, octets: u64) -> u64 {
+        octets.div_ceil(octets.div_ceil(self.max_part))
+    }
+
+    /// Octets that the part on the wire takes next: never so many that a rest under 2048 octets is left for a part of its
+    /// own, as long as the chunk may go on.
+    pub(super) fn next_of_open(&self) -> u64 {
+        let (Some(part), Some(chunk)) = (&self.open, self.queue.front()) else { return 0 };
+        let room = self.max_part.saturating_sub(part.written);
+        let there = chunk.buffered;
+        let rest = SMALL.min(self.max_part / 2);
+        if there >= room + rest {
+            room
+        } else if chunk.end.is_none() {
+            there.min(room.saturating_sub(rest))
+        } else if there <= room {
+            there
+        } else {
+            there.saturating_sub(rest).min(room)
+        }
+    }
+
+    /// How many SENDs may await an answer: the limit, and as many again while a receiver that is behind keeps answering.
+    pub(super) fn transaction_limit(&self, limit: usize, now: Moment) -> usize {
+        let (count, last) = self.answers;
+        let answering = count > 0 && now.since(last) < ANSWERING;
+        if answering { limit.saturating_mul(2) } else { limit }
+    }
+
+    /// Holds more than its source may fill.
+    pub(super) fn over(&self, limit: usize) -> bool {
+        self.charged >= limit
     }
 
     /// Keeps what stays behind after a batch from pinning the buffers that were read into: small slices are copied out,

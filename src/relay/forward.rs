@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event::DEPTH_BOUNDS;
-use super::flow::{CHUNK_OVERHEAD, Flow, FlowId, Queued, SLICE_OVERHEAD, Slice};
+use super::flow::{Flow, FlowId, Queued, SLICE_OVERHEAD, Slice};
 use super::link::{Frame, LinkId, Phase};
 use super::pending::Pending;
 use super::route::{Asker, Binding, Place, Refusal};
@@ -16,6 +16,9 @@ use super::source::{Source, SourceId, SourceRef, Target};
 use super::{Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Flag, Head, Path, Status};
+
+/// Ways that one session may have at a time: senders times what they write behind the token.
+const WAYS: usize = 64;
 
 /// A chunk as its source hands it to its flow.
 pub(super) struct Start {
@@ -84,10 +87,14 @@ impl Relay {
         let next = to.after(1);
         match place.to {
             Binding::Here => Ok(Found::Here),
-            Binding::Link(target) => Ok(Found::Way(self.lay_way(id, head, &place, target, next, now))),
+            Binding::Link(target) => {
+                self.make_room_for_way(&place.token)?;
+                Ok(Found::Way(self.lay_way(id, head, &place, target, next, now)))
+            }
             Binding::Dial(ref dial) => {
                 // The far side of a token is known by the URI its owner writes; towards an owner there is nothing to bind.
                 let far = if place.from_owner && place.inner.is_none() { to.texts().nth(place.hops) } else { None };
+                self.make_room_for_way(&place.token)?;
                 let target = self.dial_link(dial.clone(), place.token, far, now)?;
                 Ok(Found::Way(self.lay_way(id, head, &place, target, next, now)))
             }
@@ -103,21 +110,22 @@ impl Relay {
         let token = TokenId::of_uri(own)?;
         let next = to.after(1);
         let here = self.here(id);
-        let find = |ways: &[Way]| ways.iter().find(|w| w.from == here && *w.next == *next).map(|w| (w.source, w.inner));
-        let (source, inner) = match self.sessions.get_mut(&token) {
-            Some(session) if session.expires > now || !session.expires_named => {
-                session.last_used = now;
-                find(&session.ways)?
-            }
+        let ways = match self.sessions.get(&token) {
+            Some(session) if session.expires > now || self.outlives(session) => &session.ways,
             Some(_) => return None,
-            None => find(self.abroad.get(&(id, token))?)?,
+            None => self.abroad.get(&(id, token))?,
         };
-        if inner.is_some_and(|t| !self.sessions.contains_key(&t)) {
+        // A way was admitted for one spelling of the token URI; another spelling is admitted anew.
+        let same = |s: &SourceId| self.sources.get(*s).is_some_and(|s| *s.token_uri == *own);
+        let way = ways.iter().find(|w| w.from == here && *w.next == *next && same(&w.source))?;
+        if way.inner.is_some_and(|t| !self.sessions.contains_key(&t)) {
             return None;
         }
-        // The way was admitted for this spelling of the token URI; another spelling is admitted anew.
-        let same = self.sources.get(source).is_some_and(|s| *s.token_uri == *own);
-        same.then_some(source)
+        let source = way.source;
+        if let Some(session) = self.sessions.get_mut(&token) {
+            session.last_used = now;
+        }
+        Some(source)
     }
 
     /// Keeps the source's idea of the sender's From-Path true without allocating while it does not change.
@@ -128,6 +136,15 @@ impl Relay {
         {
             s.from_path = from.after(0).into();
         }
+    }
+
+    /// A session has a bounded number of ways: one without traffic makes room for the next.
+    fn make_room_for_way(&mut self, token: &TokenId) -> Result<(), Refusal> {
+        let Some(session) = self.sessions.get(token).filter(|s| s.ways.len() >= WAYS) else { return Ok(()) };
+        let resting = |way: &&Way| self.sources.get(way.source).is_none_or(|s| self.rests(s));
+        let source = session.ways.iter().find(resting).map(|way| way.source).ok_or(Refusal::TooMany)?;
+        self.end_source(source);
+        Ok(())
     }
 
     /// Makes the two halves of a way.
@@ -163,6 +180,11 @@ impl Relay {
     ) -> SourceId {
         let text = |p: Option<Path<'_>>| p.map_or(&b""[..], |p| p.after(0)).to_vec();
         let relay = self.links.get(id).and_then(|l| l.relay_name().cloned());
+        // What was refused before stays refused, though its way has changed.
+        let before = self.links.get(id).map_or(&[][..], |l| &l.sources);
+        let before = before.iter().filter_map(|s| self.sources.get(*s));
+        let poisoned = before.filter(|s| s.token == token).map(|s| &s.poisoned).max_by_key(|p| p.len());
+        let poisoned = poisoned.cloned().unwrap_or_default();
         let source = self.sources.insert(Source {
             link: id,
             relay,
@@ -173,11 +195,12 @@ impl Relay {
             hops,
             target: Target::Asked,
             next_serial: 0,
-            poisoned: Default::default(),
+            poisoned,
             answered: Vec::new(),
             reports: (0, Moment::ZERO),
             deferred: Vec::new(),
             full: false,
+            session_over: false,
             in_flight: 0,
         });
         if let Some(link) = self.links.get_mut(id) {
@@ -217,6 +240,16 @@ impl Relay {
     ) -> Result<LinkId, Refusal> {
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
         let user = session.user.clone();
+        let relay = (dial.peer && dial.secure).then(|| Arc::from(dial.host.as_str()));
+        let id = self.dial_for(dial, user, now)?;
+        if let Some(uri) = far_uri {
+            self.bind_far(token, self.here(id), relay, uri);
+        }
+        Ok(id)
+    }
+
+    /// A link that will be connected in this user's name.
+    pub(super) fn dial_for(&mut self, dial: super::Dial, user: Arc<str>, now: Moment) -> Result<LinkId, Refusal> {
         let local = self.settings.authorities.first().cloned().map(Arc::new).ok_or(Refusal::Policy)?;
         let meta = super::Meta {
             peer: None,
@@ -230,14 +263,11 @@ impl Relay {
         let link = super::Link::new(meta, Phase::Dialling, Some(dial.clone()), self.settings.wire, now);
         let id = self.links.insert(link);
         self.counts.links_opened[1] += 1;
-        let shared = !dial.peer || self.settings.peers.get(&dial.host).is_none_or(|p| p.multiplex);
-        if shared && !dial.bulk {
+        if self.settings.shares(&dial) && !dial.bulk {
             self.next_hops.insert(dial.clone(), id);
         }
-        if let Some(uri) = far_uri {
-            let relay = (dial.peer && dial.secure).then(|| Arc::from(dial.host.as_str()));
-            self.bind_far(token, self.here(id), relay, uri);
-        }
+        // What waits for a connection that never comes must fail some day.
+        self.arm(id, now + self.settings.limits.queue_stall);
         self.outputs.push_back(Output::Dial { link: id, to: dial, user });
         Ok(id)
     }
@@ -250,14 +280,20 @@ impl Relay {
         if let Some(status) = source.poison(head.message_id(), now) {
             return self.refuse(id, &head, Refusal::Poisoned(status), now);
         }
-        let range = head.byte_range();
-        let limit = self.settings.limits.max_message;
-        if limit.is_some_and(|most| range.and_then(|r| r.total).is_some_and(|total| total > most)) {
+        let announced = head.byte_range().and_then(|r| r.total);
+        if self.settings.limits.max_message.is_some_and(|most| announced.is_some_and(|total| total > most)) {
             return self.refuse(id, &head, Refusal::TooLarge, now);
         }
         if self.settings.require_signed && has_body && !is_signed(head.content_type()) {
             return self.refuse(id, &head, Refusal::Media, now);
         }
+        if let Target::Here(flow) = source.target
+            && self.overflows(id, flow, now)
+        {
+            self.poison(source_id, head.message_id(), Status::TOO_LARGE, now);
+            return self.refuse(id, &head, Refusal::TooLarge, now);
+        }
+        let Some(source) = self.sources.get_mut(source_id) else { return };
         let serial = source.next_serial;
         source.next_serial = serial.wrapping_add(1);
         let start = Start {
@@ -283,6 +319,9 @@ impl Relay {
         if !has_body {
             self.counts.keep_alives += 1;
         }
+        if let Some(link) = self.links.get_mut(id) {
+            link.fed.1 += head.bytes().len() + std::mem::size_of::<Queued>();
+        }
         self.set_frame(id, Frame::Chunk { source: source_id, serial, head, received: 0 });
     }
 
@@ -294,7 +333,9 @@ impl Relay {
         let Some(link) = self.links.get(flow.link) else { return Err(Refusal::NoSession) };
         let head = start.head;
         let report = head.failure_report();
-        if report == FailureReport::Yes && flow.unsettled >= cap || link.transactions.len() >= relay_cap {
+        if report == FailureReport::Yes
+            && (flow.unsettled >= flow.transaction_limit(cap, now) || link.transactions.awaited() >= relay_cap)
+        {
             return Err(Refusal::TooMany);
         }
         self.counts.queue_depth.observe(&DEPTH_BOUNDS, flow.charged as u64);
@@ -318,6 +359,9 @@ impl Relay {
         });
         let Some(flow) = self.flows.get_mut(id) else { return Err(Refusal::NoSession) };
         if report == FailureReport::Yes {
+            if flow.unsettled == 0 {
+                flow.answers.0 = 0;
+            }
             flow.unsettled += 1;
         }
         if flow.queue.is_empty() {
@@ -329,7 +373,7 @@ impl Relay {
             }
         }
         flow.last_input = now;
-        flow.queue.push_back(Queued {
+        let chunk = Queued {
             head,
             hops: start.hops,
             failure_report: report,
@@ -337,36 +381,51 @@ impl Relay {
             has_body: start.has_body,
             start: range.map_or(1, |r| r.start),
             total,
+            announced: range.and_then(|r| Some(r.end? - (r.start - 1))),
             buffered: 0,
             written: 0,
             end: None,
             parts: 0,
             arrived: now,
-        });
-        flow.charged += CHUNK_OVERHEAD;
-        self.buffered += CHUNK_OVERHEAD;
+        };
+        let cost = chunk.cost();
+        flow.queue.push_back(chunk);
+        flow.charged += cost;
+        self.buffered += cost;
         self.dirty(id);
+        self.stop_if_full(id, now);
         Ok(())
+    }
+
+    /// A flow that holds as much as it may stops its source.
+    pub(super) fn stop_if_full(&mut self, id: FlowId, now: Moment) {
+        let limit = self.settings.limits.session_buffer;
+        let Some(flow) = self.flows.get_mut(id).filter(|f| !f.full && f.over(limit)) else { return };
+        flow.full = true;
+        flow.full_since = now;
+        let back = flow.back;
+        self.stop_source(back, now);
     }
 
     /// Octets of the chunk that is arriving.
     pub(super) fn continue_send(&mut self, id: LinkId, octets: Bytes, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let Frame::Chunk { source, serial, received, .. } = &mut link.frame else { return };
+        let Frame::Chunk { source, serial, head, received } = &mut link.frame else { return };
         *received += octets.len() as u64;
-        let (source_id, serial, received) = (*source, *serial, *received);
+        link.fed.1 += octets.len() + SLICE_OVERHEAD;
+        let (source_id, serial) = (*source, *serial);
+        let reaches = head.byte_range().map_or(0, |r| r.start - 1) + *received;
         let Some(source) = self.sources.get_mut(source_id) else {
             return self.abandon_chunk(id, Refusal::NoSession, now);
         };
-        if self.settings.limits.max_message.is_some_and(|most| received > most) {
+        if self.settings.limits.max_message.is_some_and(|most| reaches > most) {
             return self.refuse_running(id, source_id, serial, Refusal::TooLarge, now);
         }
         match source.target {
             Target::Here(flow) => {
-                let link_relay = source.relay.is_some();
                 self.push_body(flow, octets, now);
-                if link_relay {
-                    self.check_overflow(id, source_id, serial, flow, now);
+                if self.overflows(id, flow, now) {
+                    self.refuse_running(id, source_id, serial, Refusal::TooLarge, now);
                 }
             }
             Target::There { shard, flow } => self.post_body(id, shard, flow, source_id, octets, now),
@@ -410,7 +469,6 @@ impl Relay {
 
     /// Body octets join their flow; a full flow stops its source.
     pub(super) fn push_body(&mut self, id: FlowId, octets: Bytes, now: Moment) {
-        let limit = self.settings.limits.session_buffer;
         let Some(flow) = self.flows.get_mut(id) else { return };
         let charge = octets.len() + SLICE_OVERHEAD;
         let len = octets.len() as u64;
@@ -420,22 +478,13 @@ impl Relay {
             return;
         }
         back.buffered += len;
-        let ready = single && (flow.open.is_some() || back.buffered >= flow.max_part + super::flow::SMALL);
         flow.last_input = now;
         flow.slices.push_back(Slice { octets, charge, settled: false });
         flow.charged += charge;
         self.buffered += charge;
-        let filled = !flow.full && flow.charged >= limit;
-        if filled {
-            flow.full = true;
-            flow.full_since = now;
-        }
-        let back = flow.back;
         self.dirty(id);
-        if filled {
-            self.stop_source(back, now);
-        }
-        if ready || filled {
+        self.stop_if_full(id, now);
+        if single && self.flows.get(id).is_some_and(|f| f.open.is_some() || f.ready(now).is_some()) {
             self.wake(id);
         }
     }
@@ -455,11 +504,18 @@ impl Relay {
         let Some(source) = self.sources.get(source_id) else {
             return self.refuse(id, head, Refusal::NoSession, now);
         };
-        let (token, from_owner) = (source.token, source.from_owner);
+        let (token, from_owner, session_over) = (source.token, source.from_owner, source.session_over);
         match source.target {
             Target::Here(flow) => self.push_end(flow, flag, now),
             Target::There { shard, flow } => self.post_end(shard, flow, flag),
-            Target::Asked => {}
+            Target::Asked => {
+                // What it led to is gone and nobody had to be told (Failure-Report `no`).
+                self.end_source(source_id);
+                return self.refuse(id, head, Refusal::NoSession, now);
+            }
+        }
+        if session_over {
+            self.end_source(source_id);
         }
         if head.failure_report() == FailureReport::Yes {
             self.respond(id, head, Status::OK, &[], now);
@@ -506,11 +562,14 @@ impl Relay {
     pub(super) fn arm_hold(&mut self, id: FlowId, _now: Moment) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.held = false;
-        let waits = flow.queue.front().is_some_and(|q| q.end.is_none());
+        let waits = flow.open.is_none() && flow.queue.front().is_some_and(|q| q.end.is_none());
         let (link, at) = (flow.link, flow.hold_until);
-        if waits && let Some(l) = self.links.get_mut(link) {
+        if waits
+            && !std::mem::replace(&mut flow.holding, true)
+            && let Some(l) = self.links.get_mut(link)
+        {
             l.egress.holding.push(id);
-            self.arm(link, at);
+            self.arm_soon(link, at);
         }
     }
 

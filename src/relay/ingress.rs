@@ -63,9 +63,9 @@ impl Relay {
     }
 
     /// Sets the clocks that depend on whether the link is read.
-    fn watch_input(&mut self, id: LinkId, now: Moment) {
+    pub(super) fn watch_input(&mut self, id: LinkId, now: Moment) {
         let limits = &self.settings.limits;
-        let (queue, stall) = (limits.response_queue, limits.chunk_stall);
+        let (queue, stall, wait) = (limits.response_queue, limits.chunk_stall, limits.transaction);
         let Some(link) = self.links.get_mut(id) else { return };
         let paused = !link.wants_input(queue);
         if paused != link.paused {
@@ -75,11 +75,19 @@ impl Relay {
             } else {
                 link.transactions.thaw(now);
                 link.last_input = now;
+                link.head_since = link.head_since.map(|_| now);
+                if let Some(at) = link.transactions.deadline(wait, now) {
+                    self.arm(id, at);
+                }
             }
             self.touch(id);
         }
-        let Some(link) = self.links.get(id) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
         if link.decoder.in_frame() && !paused {
+            // What goes on in another read must not pin the buffer of this one.
+            if let Frame::Chunk { head, .. } | Frame::Whole { head, .. } = &mut link.frame {
+                head.detach();
+            }
             self.arm(id, now + stall);
         }
     }

@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::flow::FlowId;
 use super::link::{CloseReason, DialFailure, Frame, LinkId, Meta, Phase, Probation, RelayIdentity};
 use super::session::{Owner, SessionEnd, TokenId};
-use super::source::{SourceId, Target};
+use super::source::{Source, SourceId, Target};
 use super::{Event, Link, Output, Relay, SessionRecord};
 use crate::moment::Moment;
 use crate::msrp::{Status, Uri};
 
 /// Last frames of a link that is to close have this long to leave.
 const FLUSH: Duration = Duration::from_secs(5);
+/// An ended source is kept for the reports on its last chunks: longer than an answer is waited for, with the longest pause.
+const RETIREMENT: Duration = Duration::from_secs(100);
 
 impl Relay {
     /// A connection was accepted (and its TLS handshake is done).
@@ -134,7 +136,7 @@ impl Relay {
     /// The link is no owner, no far side, no source and no target any more. Its own last frames stay.
     pub(super) fn release_bindings(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
-        link.waiting = None;
+        let waiting = link.waiting.take();
         let owned = std::mem::take(&mut link.owned);
         let far_of = std::mem::take(&mut link.far_of);
         let sources = std::mem::take(&mut link.sources);
@@ -149,9 +151,15 @@ impl Relay {
         {
             self.next_hops.remove(&dial);
         }
-        if let Some(links) = name.and_then(|n| self.relays.get_mut(&n)) {
+        if let Some(name) = name
+            && let Some(links) = self.relays.get_mut(&name)
+        {
             links.retain(|l| *l != id);
+            if links.is_empty() {
+                self.relays.remove(&name);
+            }
         }
+        self.abandon(waiting);
         if let Frame::Chunk { source, .. } = frame {
             self.cut_short(source, now);
         }
@@ -164,7 +172,7 @@ impl Relay {
             }
         }
         for source in sources {
-            self.end_source(source);
+            self.lose_source(source);
         }
         let status = match reason {
             CloseReason::DialFailed(DialFailure::Policy | DialFailure::Quota) => Status::FORBIDDEN,
@@ -175,7 +183,7 @@ impl Relay {
             self.fail_flow(flow, status, now);
         }
         if let Some(link) = self.links.get_mut(id) {
-            let unanswered: Vec<_> = link.transactions.drain().collect();
+            let unanswered = link.transactions.drain();
             link.reverse.clear();
             for t in unanswered {
                 self.settle_part(t.pending, t.first, t.behind, Err(status), now);
@@ -190,41 +198,89 @@ impl Relay {
         }
     }
 
-    /// The sender is gone: its flow sends what it has and ends.
+    /// The sender is gone; so is everybody who could be told of its chunks, unless it was a relay.
+    fn lose_source(&mut self, id: SourceId) {
+        self.end_source(id);
+        if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
+            self.remove_source(id);
+        }
+    }
+
+    /// No chunk will follow: its flow sends what it has and ends. Of chunks under way it may still have to tell.
     pub(super) fn end_source(&mut self, id: SourceId) {
-        let Some(source) = self.sources.get_mut(id) else { return };
-        let (token, target, link) = (source.token, source.target, source.link);
-        if let Some(session) = self.sessions.get_mut(&token) {
+        let Some(source) = self.sources.get(id) else { return };
+        let (target, used) = (source.target, source.next_serial > 0);
+        self.detach_source(id);
+        match target {
+            Target::Here(flow) => self.orphan(flow),
+            Target::There { shard, flow } => self.post_source_gone(shard, flow),
+            Target::Asked => {}
+        }
+        if used { self.retiring.push(id) } else { self.remove_source(id) }
+    }
+
+    /// Nothing leads to the source any more.
+    fn detach_source(&mut self, id: SourceId) {
+        let Some(source) = self.sources.get(id) else { return };
+        let abroad = (source.link, source.token);
+        if let Some(session) = self.sessions.get_mut(&source.token) {
             session.ways.retain(|w| w.source != id);
         }
-        if let Some(l) = self.links.get_mut(link) {
-            l.sources.retain(|s| *s != id);
+        if let Some(ways) = self.abroad.get_mut(&abroad) {
+            ways.retain(|w| w.source != id);
+            if ways.is_empty() {
+                self.abroad.remove(&abroad);
+            }
         }
-        match target {
-            Target::Here(flow) => {
-                let Some(f) = self.flows.get_mut(flow) else {
-                    self.sources.remove(id);
-                    return;
-                };
-                f.orphan = true;
-                let done = f.queue.is_empty() && f.unsettled == 0;
-                if done {
-                    self.end_flow(flow);
-                    self.sources.remove(id);
-                } else if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
-                    // A direct client that has gone is told nothing any more.
-                    self.sources.remove(id);
-                }
+    }
+
+    /// Nothing can be said of its chunks any more.
+    fn remove_source(&mut self, id: SourceId) {
+        self.detach_source(id);
+        let Some(source) = self.sources.remove(id) else { return };
+        if let Some(link) = self.links.get_mut(source.link) {
+            link.sources.retain(|s| *s != id);
+        }
+        if source.full {
+            self.release_stop(source.link);
+        }
+    }
+
+    /// Ended sources are forgotten when everything that they sent must have its answer.
+    pub(super) fn forget_sources(&mut self, now: Moment) {
+        while let Some((_, id)) = self.retired.pop_front_if(|(at, _)| *at <= now) {
+            let Some(source) = self.sources.get(id) else { continue };
+            match source.target {
+                Target::Here(flow) if self.flows.contains(flow) => self.retired.push_back((now + RETIREMENT, id)),
+                _ => self.remove_source(id),
             }
-            Target::There { shard, flow } => {
-                self.post_source_gone(shard, flow);
-                if self.sources.get(id).is_some_and(|s| s.relay.is_none()) {
-                    self.sources.remove(id);
-                }
+        }
+    }
+
+    /// Sources that have ended since the last time begin their retirement.
+    pub(super) fn retire_sources(&mut self, now: Moment) {
+        for id in self.retiring.drain(..) {
+            if self.sources.contains(id) {
+                self.retired.push_back((now + RETIREMENT, id));
             }
-            Target::Asked => {
-                self.sources.remove(id);
-            }
+        }
+    }
+
+    /// Whether a way has no traffic.
+    pub(super) fn rests(&self, source: &Source) -> bool {
+        match source.target {
+            Target::Here(flow) => self.flows.get(flow).is_none_or(|f| f.queue.is_empty() && f.unsettled == 0),
+            Target::There { .. } => source.in_flight == 0,
+            Target::Asked => true,
+        }
+    }
+
+    /// Nobody feeds the flow any more: it ends when it is empty.
+    pub(super) fn orphan(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.orphan = true;
+        if flow.queue.is_empty() {
+            self.end_flow(id);
         }
     }
 
@@ -236,25 +292,18 @@ impl Relay {
             link.flows.retain(|f| *f != id);
             link.egress.forget(id);
         }
-        if flow.back.shard == self.shard
-            && let Some(source) = self.sources.get(flow.back.source)
-            && source.relay.is_some()
-            && !self.links.contains(source.link)
-        {
-            self.sources.remove(flow.back.source);
-        }
     }
 
-    /// The link that the flow leads to is gone: everything it holds fails, its source learns it.
+    /// What the flow leads to is gone: everything it holds fails, its source learns it.
     pub(super) fn fail_flow(&mut self, id: FlowId, status: Status, now: Moment) {
+        self.abort_open_part(id);
         let Some(flow) = self.flows.get_mut(id) else { return };
-        let queue: Vec<_> = flow.queue.drain(..).collect();
-        let open = flow.open.take();
+        let queue = std::mem::take(&mut flow.queue);
         flow.slices.clear();
         let charged = std::mem::take(&mut flow.charged);
         let back = flow.back;
         self.buffered -= charged;
-        for (at, chunk) in queue.into_iter().enumerate() {
+        for chunk in queue {
             let Some(pending) = chunk.pending else { continue };
             let (first, behind) = (chunk.start + chunk.written, chunk.start + chunk.written + chunk.buffered);
             let tell_at = now + self.settings.limits.report_grace;
@@ -267,44 +316,24 @@ impl Relay {
                 self.tell_refused(back, serial, message, status, now);
             }
             // A part that is on the wire is settled with the link's transactions.
-            let _ = (at, &open);
             self.all_parts_out(pending, now);
         }
-        if let Some(flow) = self.flows.remove(id)
-            && let Some(link) = self.links.get_mut(flow.link)
-        {
-            link.flows.retain(|f| *f != id);
-            link.egress.forget(id);
-        }
+        self.end_flow(id);
         self.flow_closed(back, now);
     }
 
     /// At the source: its flow is gone. The next chunk is admitted anew.
-    pub(super) fn take_flow_closed(&mut self, id: SourceId, now: Moment) {
+    pub(super) fn take_flow_closed(&mut self, id: SourceId, _now: Moment) {
         let Some(source) = self.sources.get_mut(id) else { return };
-        let (token, link, full) = (source.token, source.link, std::mem::replace(&mut source.full, false));
+        let (link, full) = (source.link, std::mem::replace(&mut source.full, false));
         source.target = Target::Asked;
-        if let Some(session) = self.sessions.get_mut(&token) {
-            session.ways.retain(|w| w.source != id);
+        self.detach_source(id);
+        if full {
+            self.release_stop(link);
         }
-        self.abroad.remove(&(link, token));
-        let deferred = self.sources.get(id).is_some_and(|s| !s.deferred.is_empty());
-        if let Some(l) = self.links.get_mut(link) {
-            if full && !l.shared() {
-                l.full_flows = l.full_flows.saturating_sub(1);
-                self.resumable.push(link);
-            }
-            if let Frame::Chunk { source, .. } = &l.frame
-                && *source == id
-            {
-                return;
-            }
-            if !deferred {
-                l.sources.retain(|s| *s != id);
-                self.retired.push_back((now + Duration::from_secs(40), id));
-            }
-        } else {
-            self.retired.push_back((now + Duration::from_secs(40), id));
+        let arriving = self.links.get(link).is_some_and(|l| l.carries(id));
+        if !arriving {
+            self.retiring.push(id);
         }
     }
 
@@ -338,6 +367,7 @@ impl Relay {
         let owner = relay.map_or(Owner::Link(link), Owner::Relay);
         if owner == Owner::Link(link) {
             l.owned.push(token);
+            l.client = true;
         }
         let secure = local.scheme == crate::msrp::Scheme::Msrps;
         let session = super::session::Session {
@@ -379,15 +409,13 @@ impl Relay {
                 l.far_of.retain(|t| t != token);
             }
         }
-        for way in &session.ways {
-            // Chunks under way are completed; their reports still find the source.
-            let arriving = self
-                .sources
-                .get(way.source)
-                .and_then(|s| self.links.get(s.link))
-                .is_some_and(|l| matches!(&l.frame, Frame::Chunk { source, .. } if *source == way.source));
-            if !arriving {
-                self.end_source_of_dead_session(way.source, now);
+        for way in session.ways {
+            // A chunk that is arriving is completed; reports still find the source.
+            let Some(source) = self.sources.get_mut(way.source) else { continue };
+            if self.links.get(source.link).is_some_and(|l| l.carries(way.source)) {
+                source.session_over = true;
+            } else {
+                self.end_source(way.source);
             }
         }
         let far_host = session.far.first().and_then(|f| Uri::parse(&f.uri).ok()).map(|u| u.host_string());
@@ -400,23 +428,6 @@ impl Relay {
             duration: now.since(session.created),
             end,
         }))));
-    }
-
-    fn end_source_of_dead_session(&mut self, id: SourceId, now: Moment) {
-        let Some(source) = self.sources.get(id) else { return };
-        let (link, target) = (source.link, source.target);
-        if let Some(l) = self.links.get_mut(link) {
-            l.sources.retain(|s| *s != id);
-        }
-        if let Target::Here(flow) = target
-            && let Some(f) = self.flows.get_mut(flow)
-        {
-            f.orphan = true;
-            if f.queue.is_empty() {
-                self.end_flow(flow);
-            }
-        }
-        self.retired.push_back((now + Duration::from_secs(40), id));
     }
 
     /// Ends a session by its public name (an operator's wish). False when there is none of that name.

@@ -226,6 +226,8 @@ pub struct Link {
     pub(super) sources: Vec<SourceId>,
     pub(super) flows: Vec<FlowId>,
     pub(super) owned: Vec<TokenId>,
+    /// Has had a token: no mere far side.
+    pub(super) client: bool,
     pub(super) far_of: Vec<TokenId>,
     pub(super) probation: Option<Probation>,
     pub(super) auth_failures: u32,
@@ -234,9 +236,14 @@ pub struct Link {
     pub(super) bad_requests: (u32, Moment),
     /// Flows fed by this link that are full: it is not read meanwhile.
     pub(super) full_flows: u32,
+    /// Octets in flows fed by this link: counted then, and what came since.
+    pub(super) fed: (Moment, usize),
     pub(super) head_since: Option<Moment>,
     pub(super) last_input: Moment,
+    /// When its timer fires next.
     pub(super) timer_at: Moment,
+    /// When the timer is to look at everything that the link waits for.
+    pub(super) look_at: Moment,
     pub(super) eof: bool,
     pub(super) touched: bool,
     /// Read interest as `net` was last told.
@@ -261,6 +268,7 @@ impl Link {
             sources: Vec::new(),
             flows: Vec::new(),
             owned: Vec::new(),
+            client: false,
             far_of: Vec::new(),
             probation: None,
             auth_failures: 0,
@@ -268,9 +276,11 @@ impl Link {
             remote_auth_failures: (0, Moment::ZERO),
             bad_requests: (0, Moment::ZERO),
             full_flows: 0,
+            fed: (Moment::ZERO, 0),
             head_since: None,
             last_input: now,
             timer_at: Moment::FAR,
+            look_at: Moment::FAR,
             eof: false,
             touched: false,
             paused: false,
@@ -299,6 +309,11 @@ impl Link {
     /// In use by a session: as owner, as far side or with data under way.
     pub(super) fn in_session(&self) -> bool {
         !self.owned.is_empty() || !self.far_of.is_empty() || !self.flows.is_empty() || !self.sources.is_empty()
+    }
+
+    /// A chunk of this source is arriving.
+    pub(super) fn carries(&self, id: SourceId) -> bool {
+        matches!(&self.frame, Frame::Chunk { source, .. } if *source == id)
     }
 
     pub(super) fn feed(&mut self, octets: Bytes, now: Moment) {

@@ -150,9 +150,13 @@ pub struct Relay {
     resumable: Vec<LinkId>,
     dirty: Vec<flow::FlowId>,
     held: Vec<flow::FlowId>,
-    /// Sources whose flow is gone, kept until nothing can be said of their chunks any more.
+    /// Sources that have ended in this batch.
+    retiring: Vec<source::SourceId>,
+    /// Ended sources, kept until nothing can be said of their chunks any more.
     retired: VecDeque<(Moment, source::SourceId)>,
     next_ticket: u64,
+    /// Whose account is being looked up though the AUTH has been given up.
+    abandoned: HashMap<u64, Arc<str>, foldhash::fast::FixedState>,
     /// Octets in buffers.
     buffered: usize,
     draining: bool,
@@ -191,8 +195,10 @@ impl Relay {
             resumable: Vec::new(),
             dirty: Vec::new(),
             held: Vec::new(),
+            retiring: Vec::new(),
             retired: VecDeque::new(),
             next_ticket: 0,
+            abandoned: HashMap::with_hasher(hasher()),
             buffered: 0,
             draining: false,
             counts: Counts::default(),
@@ -212,6 +218,7 @@ impl Relay {
             self.pump(link, now);
         }
         let link = self.touched.pop_front()?;
+        self.watch_input(link, now);
         if let Some(l) = self.links.get_mut(link) {
             l.touched = false;
         }
@@ -226,6 +233,7 @@ impl Relay {
 
     /// Call at the end of each batch of inputs: what stays queued stops pinning the buffers it was read into.
     pub fn settle(&mut self, now: Moment) {
+        self.retire_sources(now);
         while let Some(id) = self.held.pop() {
             self.arm_hold(id, now);
         }
@@ -234,6 +242,8 @@ impl Relay {
                 let before = flow.charged;
                 flow.settle(self.settings.limits.read_buffer);
                 self.buffered = self.buffered + flow.charged - before;
+                // What stays may cost more than its octets.
+                self.stop_if_full(id, now);
             }
         }
         while self.short_of_memory(90) && self.close_largest(now) {}
@@ -283,6 +293,14 @@ impl Relay {
     }
 
     fn arm(&mut self, link: LinkId, at: Moment) {
+        if let Some(l) = self.links.get_mut(link) {
+            l.look_at = l.look_at.min(at);
+            self.arm_soon(link, at);
+        }
+    }
+
+    /// As `arm`, for the quick clocks of egress, which need no look at everything the link waits for.
+    fn arm_soon(&mut self, link: LinkId, at: Moment) {
         if let Some(l) = self.links.get_mut(link)
             && at < l.timer_at
         {

@@ -1,6 +1,7 @@
 //! Exactly one failure signal for each accepted SEND (msrp-relay.md 5.4): parts settle, a failed chunk becomes one error
 //! response while it still arrives, or one REPORT afterwards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Relay;
@@ -12,7 +13,12 @@ use super::short::Short;
 use super::source::{Failure, Poisoned, SourceId, SourceRef, Target, poisons};
 use super::timer::Owner;
 use crate::moment::Moment;
-use crate::msrp::{FailureReport, Flag, Status, Tid, report};
+use crate::msrp::{FailureReport, Flag, Path, Scheme, Status, Tid, Uri, report};
+
+/// How long a count of what a link feeds is good.
+const RECOUNT: Duration = Duration::from_millis(100);
+/// REPORTs of a session that may wait for their second; more are lost.
+const DEFERRED: usize = 4096;
 
 impl Relay {
     /// One part of a chunk has its answer, or will never have one.
@@ -32,7 +38,11 @@ impl Relay {
             let (back, serial, flow) = (p.back, p.serial, p.flow);
             if fresh {
                 let message = p.message.clone();
-                self.tell_refused(back, serial, message.clone(), status, now);
+                self.timers.arm(grace, Owner::Failing(id));
+                // 408 is never a response (AMB-43): a chunk that still arrives gets its 200, then the REPORT.
+                if status != Status::TIMEOUT {
+                    self.tell_refused(back, serial, message.clone(), status, now);
+                }
                 if poisons(status) {
                     self.abort_message(flow, message.as_ref().map(Short::as_bytes), status, now);
                 }
@@ -49,18 +59,13 @@ impl Relay {
         self.finish_pending(id, now);
     }
 
-    /// Ends the record when all is known; otherwise a failure waits a little for the other parts.
+    /// Ends the record when all is known. A failure waits for the other parts, but only a little.
     fn finish_pending(&mut self, id: PendingId, now: Moment) {
         let Some(p) = self.pendings.get(id) else { return };
-        if !(p.all_out && p.open_parts == 0) {
-            if let Some(failed) = p.failed
-                && failed.tell_at > now
-            {
-                self.timers.arm(failed.tell_at, Owner::Failing(id));
-            }
-            return;
+        let waited = p.failed.is_some_and(|f| f.tell_at <= now);
+        if p.all_out && (p.open_parts == 0 || waited) {
+            self.tell_failure(id, now);
         }
-        self.tell_failure(id, now);
     }
 
     /// The other parts have had their time: what has failed is told.
@@ -102,6 +107,9 @@ impl Relay {
     /// The next hop refused a message: its running part ends with `#`, what waits of it is dropped and shares its fate.
     pub(super) fn abort_message(&mut self, id: FlowId, message: Option<&[u8]>, status: Status, now: Moment) {
         let Some(flow) = self.flows.get_mut(id) else { return };
+        if message.is_none() || !flow.queue.iter().any(|c| c.head.message_id() == message) {
+            return;
+        }
         let mut dropped: Vec<(PendingId, u64, u64, bool)> = Vec::new();
         let mut running = false;
         let mut at = 0;
@@ -110,7 +118,7 @@ impl Relay {
         let mut drop_ranges: Vec<(u64, u64)> = Vec::new();
         while at < flow.queue.len() {
             let chunk = &mut flow.queue[at];
-            let same = chunk.head.message_id() == message && message.is_some();
+            let same = chunk.head.message_id() == message;
             let octets = chunk.buffered;
             if !same {
                 skip_slices += octets;
@@ -131,9 +139,9 @@ impl Relay {
                 running = true;
                 at += 1;
             } else {
-                flow.queue.remove(at);
-                flow.charged = flow.charged.saturating_sub(super::flow::CHUNK_OVERHEAD);
-                self.buffered = self.buffered.saturating_sub(super::flow::CHUNK_OVERHEAD);
+                let cost = flow.queue.remove(at).map_or(0, |c| c.cost());
+                flow.charged -= cost;
+                self.buffered -= cost;
             }
         }
         // What is left of the slices belongs to other messages.
@@ -167,8 +175,7 @@ impl Relay {
             slice.octets.clear();
         }
         flow.slices = kept_slices;
-        let full = flow.full;
-        flow.full = false;
+        let drained = flow.drained(self.settings.limits.session_buffer);
         let back = flow.back;
         if running {
             self.counts.aborts += 1;
@@ -185,7 +192,7 @@ impl Relay {
                 self.all_parts_out(pending, now);
             }
         }
-        if full {
+        if drained {
             self.credit(back, 0, true, now);
         }
         self.wake(id);
@@ -248,8 +255,9 @@ impl Relay {
             (*count, *since) = (0, now);
         }
         *count += 1;
-        if *count > most {
-            let at = *since + Duration::from_secs(1);
+        let (many, at) = (*count > most, *since + Duration::from_secs(1));
+        // Deferred REPORTs wait with their link; without it there is no time to lose.
+        if many && self.links.contains(source.link) {
             return self.defer(id, failure, at);
         }
         self.send_report(id, failure, now);
@@ -259,26 +267,27 @@ impl Relay {
     fn defer(&mut self, id: SourceId, failure: Failure, at: Moment) {
         let Some(source) = self.sources.get_mut(id) else { return };
         let link = source.link;
-        let text = |m: &Option<Short>| m.as_ref().map(|m| m.as_bytes().to_vec());
-        let same = source
-            .deferred
-            .iter_mut()
-            .find(|d| d.status == failure.status && text(&d.message) == text(&failure.message));
-        match same {
+        let message = failure.message.as_ref().map(Short::as_bytes);
+        let same = |d: &&mut Failure| d.status == failure.status && d.message.as_ref().map(Short::as_bytes) == message;
+        // Chunks of a message fail one after the other.
+        let room = source.deferred.len() < DEFERRED;
+        match source.deferred.iter_mut().rev().take(8).find(same) {
             Some(d) => {
                 d.range.start = d.range.start.min(failure.range.start);
                 d.range.end = d.range.end.max(failure.range.end);
                 d.range.total = d.range.total.or(failure.range.total);
             }
-            None => source.deferred.push(failure),
+            None if room => source.deferred.push(failure),
+            None => self.counts.reports_dropped += 1,
         }
         self.arm(link, at);
     }
 
     /// REPORTs that waited for a new second.
     pub(super) fn send_deferred(&mut self, link: LinkId, now: Moment) {
-        let sources = self.links.get(link).map(|l| l.sources.clone()).unwrap_or_default();
-        for id in sources {
+        let mut at = 0;
+        while let Some(id) = self.links.get(link).and_then(|l| l.sources.get(at)).copied() {
+            at += 1;
             let Some(source) = self.sources.get_mut(id) else { continue };
             if source.deferred.is_empty() || now.since(source.reports.1) < Duration::from_secs(1) {
                 continue;
@@ -290,11 +299,11 @@ impl Relay {
         }
     }
 
-    fn send_report(&mut self, id: SourceId, failure: Failure, _now: Moment) {
+    fn send_report(&mut self, id: SourceId, failure: Failure, now: Moment) {
         let Some(source) = self.sources.get(id) else { return };
-        let link = match &source.relay {
-            _ if self.alive_for_reports(source.link) => Some(source.link),
-            Some(name) => self.relay_link(name),
+        let link = match source.relay.clone() {
+            _ if self.links.contains(source.link) => Some(source.link),
+            Some(name) => self.relay_link(&name).or_else(|| self.dial_back(&name, &failure.from_path, now)),
             None => None,
         };
         let Some(link) = link else {
@@ -309,11 +318,22 @@ impl Relay {
         });
         self.counts.reports_made.add(failure.status);
         self.counts.frames_out[1] += 1;
+        self.watch_responses(link, now);
         self.touch(link);
     }
 
-    fn alive_for_reports(&self, link: LinkId) -> bool {
-        self.links.contains(link)
+    /// A connection to a peer relay that has none to us at the moment, at the address it goes by in From-Path.
+    fn dial_back(&mut self, name: &Arc<str>, from_path: &[u8], now: Moment) -> Option<LinkId> {
+        let uri = Uri::parse(Path::new(from_path).first()?).ok()?;
+        if !uri.host_is(name) || !uri.is_tcp() || uri.scheme() != Scheme::Msrps {
+            return None;
+        }
+        let dial = self.dial(&uri);
+        match self.next_hops.get(&dial) {
+            Some(link) if self.alive(*link) => Some(*link),
+            _ if dial.peer => self.dial_for(dial, name.clone(), now).ok(),
+            _ => None,
+        }
     }
 
     // ---- from flow to source, here or there
@@ -355,7 +375,7 @@ impl Relay {
             return;
         }
         l.full_flows += 1;
-        let _ = now;
+        self.watch_input(link, now);
     }
 
     /// Octets have left a flow.
@@ -368,41 +388,51 @@ impl Relay {
         }
         let Some(source) = self.sources.get_mut(to.source) else { return };
         let link = source.link;
-        if !std::mem::replace(&mut source.full, false) {
-            return;
+        if std::mem::replace(&mut source.full, false) {
+            self.release_stop(link);
         }
+        let _ = now;
+    }
+
+    /// One reason less to stop this link.
+    pub(super) fn release_stop(&mut self, link: LinkId) {
         if let Some(l) = self.links.get_mut(link)
             && !l.shared()
         {
             l.full_flows = l.full_flows.saturating_sub(1);
             self.resumable.push(link);
         }
-        let _ = now;
     }
 
     /// A link from a peer relay is not stopped for one session. A message whose flow is full gets 413 once its receiver makes
     /// no progress, or the link's own buffer is used up (RLY-88).
-    pub(super) fn check_overflow(&mut self, id: LinkId, source: SourceId, serial: u32, flow: FlowId, now: Moment) {
+    pub(super) fn overflows(&mut self, id: LinkId, flow: FlowId, now: Moment) -> bool {
         let limits = &self.settings.limits;
         let (patience, link_buffer) = (limits.overflow_patience, limits.link_buffer);
         if !self.links.get(id).is_some_and(|l| l.shared()) {
-            return;
+            return false;
         }
-        let Some(f) = self.flows.get(flow) else { return };
-        let stuck = f.full && now.since(f.last_progress.max(f.full_since)) >= patience;
-        if stuck || (f.full && self.buffered_for(id) > link_buffer) {
-            self.refuse_running(id, source, serial, Refusal::TooLarge, now);
-        }
+        let Some(f) = self.flows.get(flow).filter(|f| f.full) else { return false };
+        now.since(f.last_progress.max(f.full_since)) >= patience || self.buffered_for(id, now) > link_buffer
     }
 
-    /// Octets that wait in flows fed by this link.
-    pub(super) fn buffered_for(&self, id: LinkId) -> usize {
+    /// Octets that wait in flows fed by this link. Counting looks at all of them, so it is not done for each chunk: in
+    /// between, what came since counts too.
+    fn buffered_for(&mut self, id: LinkId, now: Moment) -> usize {
         let Some(link) = self.links.get(id) else { return 0 };
+        let (at, octets) = link.fed;
+        if octets <= self.settings.limits.link_buffer && now.since(at) < RECOUNT {
+            return octets;
+        }
         let charged = |s: &SourceId| match self.sources.get(*s).map(|s| (s.target, s.in_flight)) {
             Some((Target::Here(flow), _)) => self.flows.get(flow).map_or(0, |f| f.charged),
             Some((_, in_flight)) => in_flight,
             None => 0,
         };
-        link.sources.iter().map(charged).sum()
+        let octets = link.sources.iter().map(charged).sum();
+        if let Some(link) = self.links.get_mut(id) {
+            link.fed = (now, octets);
+        }
+        octets
     }
 }

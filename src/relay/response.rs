@@ -14,7 +14,7 @@ const REMOTE_AUTH_FAILURES: u32 = 3;
 impl Relay {
     /// Answers a request on the link it came on: one hop back for a SEND, the whole From-Path for anything else (RFC 4975
     /// section 7.2).
-    pub(super) fn respond(&mut self, id: LinkId, head: &Head, status: Status, extra: &[(&str, &[u8])], _now: Moment) {
+    pub(super) fn respond(&mut self, id: LinkId, head: &Head, status: Status, extra: &[(&str, &[u8])], now: Moment) {
         let (Some(to), Some(from)) = (head.to_path(), head.from_path()) else { return };
         let send = head.kind() == Kind::Request(Method::Send);
         let back = if send { from.first().unwrap_or_default() } else { from.after(0) };
@@ -23,7 +23,16 @@ impl Relay {
         link.egress.push_urgent(|out| response(out, head.transact_id(), status, back, own, extra));
         self.counts.responses_made.add(status);
         self.counts.frames_out[5] += 1;
+        self.watch_responses(id, now);
         self.touch(id);
+    }
+
+    /// A relay's link is not stopped when it does not read our responses, so there must be an end (msrp-relay.md 6).
+    pub(super) fn watch_responses(&mut self, id: LinkId, now: Moment) {
+        let most = self.settings.limits.response_queue;
+        if self.links.get(id).is_some_and(|l| l.meta.relay.is_some() && l.egress.queued_urgent() > most) {
+            self.arm(id, now);
+        }
     }
 
     /// A response arrived.
@@ -41,11 +50,15 @@ impl Relay {
         let Some(link) = self.links.get_mut(id) else { return };
         if let Some(t) = link.transactions.get(&tid) {
             let pending = t.pending;
-            if !self.answers(pending, own) {
+            if self.pendings.contains(pending) && !self.answers(pending, own) {
                 self.counts.responses_unmatched += 1;
                 return;
             }
             let Some(t) = self.links.get_mut(id).and_then(|l| l.transactions.remove(&tid)) else { return };
+            let flow = self.pendings.get(pending).map(|p| p.flow);
+            if let Some(flow) = flow.and_then(|f| self.flows.get_mut(f)) {
+                flow.answers = (flow.answers.0 + 1, now);
+            }
             let outcome = if status.is_success() { Ok(()) } else { Err(status) };
             if !t.complete {
                 // ADV-R12: an answer before the last octet counts; a refusal ends the running part at once.

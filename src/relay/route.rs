@@ -13,6 +13,9 @@ use super::{Relay, Settings};
 use crate::moment::Moment;
 use crate::msrp::{Host, Path, Scheme, Status, Uri};
 
+/// Far sides that an owner may have on one token at a time.
+const FAR_SIDES: usize = 64;
+
 /// Why a request is refused. The one place that maps to status codes is [`Refusal::status`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
@@ -142,6 +145,11 @@ impl Settings {
     /// The URI names one of our listeners (RFC 4976 section 6.2).
     pub(super) fn is_ours(&self, uri: &Uri<'_>) -> bool {
         self.authorities.iter().any(|a| a.scheme == uri.scheme() && Some(a.port) == uri.port() && uri.host_is(&a.host))
+    }
+
+    /// Sessions share a link that leads there; otherwise each has its own (IOP-36).
+    pub(super) fn shares(&self, dial: &Dial) -> bool {
+        !dial.peer || self.peers.get(&dial.host).is_none_or(|p| p.multiplex)
     }
 
     /// The URI names this relay as the target of an AUTH: no session-id, and a port only if it is one of ours.
@@ -339,6 +347,9 @@ impl Relay {
                 return Ok(Binding::Link(far.link.link));
             }
         }
+        if session.far.len() >= FAR_SIDES {
+            return Err(Refusal::Quota);
+        }
         let Host::Name(name) = next.host() else {
             return self.outward_to(token, text, next);
         };
@@ -356,6 +367,7 @@ impl Relay {
         let dial = self.dial(next);
         if dial.peer
             && dial.secure
+            && self.settings.shares(&dial)
             && let Some(link) = self.relay_link(&dial.host)
         {
             let relay = Some(Arc::from(dial.host.as_str()));
@@ -365,6 +377,7 @@ impl Relay {
         if let Some(link) = self.next_hops.get(&dial).copied()
             && self.alive(link)
         {
+            // RFC 4976 section 6.5.
             self.bind_far(token, self.here(link), None, text);
             return Ok(Binding::Link(link));
         }
@@ -380,7 +393,7 @@ impl Relay {
         Ok(Binding::Dial(dial))
     }
 
-    fn dial(&self, uri: &Uri<'_>) -> Dial {
+    pub(super) fn dial(&self, uri: &Uri<'_>) -> Dial {
         let host = uri.host_string();
         let peer = self.settings.peers.contains_key(&host);
         Dial { secure: uri.scheme() == Scheme::Msrps, host, port: uri.port(), bulk: false, peer }

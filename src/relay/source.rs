@@ -37,6 +37,7 @@ pub(super) enum Target {
 }
 
 /// A Message-ID whose next hop refused it: no more of it is accepted for a while.
+#[derive(Clone)]
 pub(super) struct Poisoned {
     pub(super) message: Short,
     pub(super) status: Status,
@@ -78,6 +79,8 @@ pub(super) struct Source {
     pub(super) deferred: Vec<Failure>,
     /// Its flow holds as much as it may: the link is stopped.
     pub(super) full: bool,
+    /// Its session ended inside a chunk: it ends with the chunk.
+    pub(super) session_over: bool,
     /// Octets on the way to a flow of another shard.
     pub(super) in_flight: usize,
 }

@@ -1,12 +1,15 @@
 //! What happens when nothing happens.
 
-use super::flow::FlowId;
+use super::flow::{Flow, FlowId};
 use super::link::{CloseReason, LinkId, Phase, Waiting};
 use super::session::SessionEnd;
 use super::timer::Owner;
 use super::{Relay, TokenId};
 use crate::moment::Moment;
 use crate::msrp::Status;
+
+/// Deadlines that lie in the past or nearly so are looked at after this.
+const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
 
 impl Relay {
     /// Deals with every deadline that has passed.
@@ -18,13 +21,7 @@ impl Relay {
                 Owner::Failing(pending) => self.failing_timeout(pending, now),
             }
         }
-        while let Some((at, source)) = self.retired.front().copied() {
-            if at > now {
-                break;
-            }
-            self.retired.pop_front();
-            self.sources.remove(source);
-        }
+        self.forget_sources(now);
     }
 
     fn session_timeout(&mut self, token: TokenId, now: Moment) {
@@ -48,23 +45,42 @@ impl Relay {
     fn link_timeout(&mut self, id: LinkId, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.timer_at = Moment::FAR;
+        self.release_held(id, now);
+        // A part on the wire may have to give way, a held chunk may leave.
+        self.touch(id);
+        if self.links.get(id).is_some_and(|l| l.look_at > now) {
+            return self.arm_next(id, now);
+        }
+        if let Some(link) = self.links.get_mut(id) {
+            link.look_at = Moment::FAR;
+        }
         if let Some(reason) = self.overdue(id, now) {
             return self.close_now(id, reason, now);
         }
         self.lookup_timeout(id, now);
         self.admission_timeout(id, now);
         self.expire_transactions(id, now);
-        self.release_held(id, now);
         self.check_queues(id, now);
         self.send_deferred(id, now);
         let reverse = self.expire_reverse(id, now);
-        if self.links.contains(id) {
-            // An open part may have to give way, a held one may leave.
-            self.touch(id);
-        }
         let next = self.next_deadline(id, now);
         if let Some(at) = [next, reverse].into_iter().flatten().min() {
-            self.arm(id, at);
+            self.arm(id, at.max(now + LEAST));
+        }
+        self.arm_next(id, now);
+    }
+
+    /// Arms for what comes first of the quick clocks and the next look at everything.
+    fn arm_next(&mut self, id: LinkId, now: Moment) {
+        let stall = self.settings.limits.stall_interrupt;
+        let Some(link) = self.links.get(id) else { return };
+        let flow = |f: &FlowId| self.flows.get(*f);
+        let held = link.egress.holding.iter().filter_map(flow).map(|f| f.hold_until).min();
+        let open = link.egress.open_flow().and_then(|f| self.flows.get(f));
+        let give_way = open.map(|f| f.last_input + stall).filter(|at| *at > now);
+        let at = [held, give_way].into_iter().flatten().fold(link.look_at, Moment::min);
+        if at < Moment::FAR {
+            self.arm_soon(id, at.max(now + LEAST));
         }
     }
 
@@ -81,10 +97,10 @@ impl Relay {
         if link.probation.is_some_and(|p| p.until <= now) {
             return Some(CloseReason::Probation);
         }
-        if link.head_since.is_some_and(|at| at + limits.header_timeout <= now) {
+        let reading = link.wants_input(limits.response_queue);
+        if reading && link.head_since.is_some_and(|at| at + limits.header_timeout <= now) {
             return Some(CloseReason::SlowHead);
         }
-        let reading = link.wants_input(limits.response_queue);
         if link.decoder.in_frame() && reading && link.last_input + limits.chunk_stall <= now {
             return Some(CloseReason::StalledChunk);
         }
@@ -102,33 +118,19 @@ impl Relay {
     fn idle_time(&self, id: LinkId) -> std::time::Duration {
         let limits = &self.settings.limits;
         match self.links.get(id) {
-            Some(link) if link.dialled && link.meta.relay.is_none() => limits.idle_foreign,
-            _ => limits.idle,
+            Some(link) if link.client || link.meta.relay.is_some() => limits.idle,
+            _ => limits.idle_foreign,
         }
     }
 
     fn next_deadline(&mut self, id: LinkId, now: Moment) -> Option<Moment> {
-        let limits = self.settings.limits.clone();
         let idle = self.idle_time(id);
-        let flows: Vec<FlowId> = self.links.get(id).map(|l| l.egress.holding.clone()).unwrap_or_default();
-        let held = flows.iter().filter_map(|f| self.flows.get(*f)).map(|f| f.hold_until).min();
-        let queued = self.links.get(id).map(|l| l.flows.clone()).unwrap_or_default();
-        let stalled = queued
-            .iter()
-            .filter_map(|f| self.flows.get(*f))
-            .filter(|f| !f.queue.is_empty())
-            .map(|f| f.last_progress + limits.queue_stall)
-            .min();
-        let deferred = self.links.get(id).map(|l| l.sources.clone()).unwrap_or_default();
-        let deferred = deferred
-            .iter()
-            .filter_map(|s| self.sources.get(*s))
-            .filter(|s| !s.deferred.is_empty())
-            .map(|s| s.reports.1 + super::transit::SECOND)
-            .min();
-        let open = self.links.get(id).and_then(|l| l.egress.open_flow()).and_then(|f| self.flows.get(f));
-        let give_way = open.map(|f| f.last_input + limits.stall_interrupt).filter(|at| *at > now);
+        let limits = &self.settings.limits;
         let link = self.links.get_mut(id)?;
+        let flows = link.flows.iter().filter_map(|f| self.flows.get(*f));
+        let stalled = flows.filter(|f| f.waits_to_leave()).map(|f| f.last_progress + limits.queue_stall).min();
+        let sources = link.sources.iter().filter_map(|s| self.sources.get(*s));
+        let deferred = sources.filter(|s| !s.deferred.is_empty()).map(|s| s.reports.1 + super::transit::SECOND).min();
         let reading = link.wants_input(limits.response_queue);
         let phase = match link.phase {
             Phase::Flushing { until, .. } => Some(until),
@@ -139,23 +141,22 @@ impl Relay {
             None => None,
         };
         let last = link.last_input.max(link.egress.last_progress);
+        let head_since = link.head_since.filter(|_| reading);
         [
             phase,
             waiting,
             link.probation.map(|p| p.until),
-            link.head_since.map(|at| at + limits.header_timeout),
+            head_since.map(|at| at + limits.header_timeout),
             (link.decoder.in_frame() && reading).then(|| link.last_input + limits.chunk_stall),
             (link.egress.outstanding() > 0).then(|| link.egress.last_progress + limits.write_stall),
             link.transactions.deadline(limits.transaction, now),
-            held,
             stalled,
             deferred,
-            give_way,
-            (!link.in_session()).then(|| last + idle),
+            // Nobody tells when the last session goes, so it is looked for now and then.
+            Some(if link.in_session() { now + idle / 4 } else { last + idle }),
         ]
         .into_iter()
         .flatten()
-        .map(|at| at.max(now + std::time::Duration::from_millis(1)))
         .min()
     }
 
@@ -173,33 +174,38 @@ impl Relay {
 
     /// Chunks that waited for their end long enough begin to leave.
     fn release_held(&mut self, id: LinkId, now: Moment) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        let holding = std::mem::take(&mut link.egress.holding);
-        let mut still = Vec::new();
-        for flow in holding {
-            match self.flows.get(flow) {
-                Some(f) if f.hold_until > now => still.push(flow),
-                Some(_) => self.wake(flow),
-                None => {}
+        let mut at = 0;
+        while let Some(flow_id) = self.links.get(id).and_then(|l| l.egress.holding.get(at)).copied() {
+            if self.flows.get(flow_id).is_some_and(|f| f.hold_until > now) {
+                at += 1;
+                continue;
             }
-        }
-        if let Some(link) = self.links.get_mut(id) {
-            link.egress.holding.extend(still);
+            if let Some(link) = self.links.get_mut(id) {
+                link.egress.holding.swap_remove(at);
+            }
+            if let Some(flow) = self.flows.get_mut(flow_id) {
+                flow.holding = false;
+                self.wake(flow_id);
+            }
         }
     }
 
     /// A queue without progress fails what it holds: 408 (msrp-relay.md 6).
     fn check_queues(&mut self, id: LinkId, now: Moment) {
         let limit = self.settings.limits.queue_stall;
-        let flows = self.links.get(id).map(|l| l.flows.clone()).unwrap_or_default();
-        for flow in flows {
-            let stalled = self.flows.get(flow).is_some_and(|f| {
-                let complete = f.queue.front().is_some_and(|c| c.end.is_some());
-                complete && f.last_progress + limit <= now
-            });
-            if stalled {
-                self.fail_flow(flow, Status::TIMEOUT, now);
-            }
+        let Some(link) = self.links.get(id) else { return };
+        let stalled =
+            |f: &&FlowId| self.flows.get(**f).is_some_and(|f| f.waits_to_leave() && f.last_progress + limit <= now);
+        let stalled: Vec<FlowId> = link.flows.iter().filter(stalled).copied().collect();
+        for flow in stalled {
+            self.fail_flow(flow, Status::TIMEOUT, now);
         }
+    }
+}
+
+impl Flow {
+    /// Its front chunk is complete and has not left.
+    fn waits_to_leave(&self) -> bool {
+        self.queue.front().is_some_and(|c| c.end.is_some())
     }
 }

@@ -14,6 +14,8 @@ use crate::msrp::{FailureReport, Tid};
 
 /// A frozen clock runs on after this, if not one octet drained meanwhile.
 const LONGEST_FREEZE: Duration = Duration::from_secs(60);
+/// After a pause of at least this, what has waited in the socket is read before a silence counts.
+const CATCH_UP: Duration = Duration::from_secs(1);
 /// Failure-Report `partial` keeps this many records for error answers; the oldest is forgotten first.
 const PARTIAL_RING: usize = 4096;
 
@@ -35,12 +37,17 @@ pub(super) struct Transactions {
     /// Sent at (on the link's own clock), oldest first.
     timed: VecDeque<(Moment, Tid)>,
     partial: VecDeque<(Moment, Tid)>,
+    /// Live ones that count against the cap: not those of `partial`.
+    awaited: usize,
     frozen_at: Option<Moment>,
     frozen_before: Duration,
+    /// No silence counts before this.
+    catching_up: Moment,
 }
 
 impl Transactions {
     pub(super) fn begin(&mut self, tid: Tid, pending: PendingId, first: u64, failure_report: FailureReport) {
+        self.awaited += usize::from(failure_report == FailureReport::Yes);
         self.live.insert(tid, Transaction { pending, first, behind: first, complete: false, failure_report });
     }
 
@@ -56,16 +63,21 @@ impl Transactions {
     pub(super) fn sent(&mut self, tid: Tid, now: Moment) -> Option<Transaction> {
         let report = self.live.get(&tid)?.failure_report;
         let at = self.clock(now);
-        if report != FailureReport::Partial {
-            self.timed.push_back((at, tid));
+        let Transactions { live, timed, partial, .. } = self;
+        let queue = if report == FailureReport::Partial { &mut *partial } else { &mut *timed };
+        // Those that were answered are dropped here, so that a queue is not much longer than what is awaited.
+        while queue.front().is_some_and(|(_, tid)| !live.contains_key(tid)) {
+            queue.pop_front();
+        }
+        if queue.len() >= 2 * live.len() + 64 {
+            queue.retain(|(_, tid)| live.contains_key(tid));
+        }
+        queue.push_back((at, tid));
+        if partial.len() <= PARTIAL_RING {
             return None;
         }
-        self.partial.push_back((at, tid));
-        if self.partial.len() <= PARTIAL_RING {
-            return None;
-        }
-        let (_, oldest) = self.partial.pop_front()?;
-        self.live.remove(&oldest)
+        let (_, oldest) = partial.pop_front()?;
+        self.remove(&oldest)
     }
 
     pub(super) fn get(&self, tid: &Tid) -> Option<&Transaction> {
@@ -73,7 +85,14 @@ impl Transactions {
     }
 
     pub(super) fn remove(&mut self, tid: &Tid) -> Option<Transaction> {
-        self.live.remove(tid)
+        let gone = self.live.remove(tid)?;
+        self.awaited -= usize::from(gone.failure_report == FailureReport::Yes);
+        Some(gone)
+    }
+
+    /// Those that count against the cap of the link.
+    pub(super) fn awaited(&self) -> usize {
+        self.awaited
     }
 
     pub(super) fn len(&self) -> usize {
@@ -92,7 +111,11 @@ impl Transactions {
 
     pub(super) fn thaw(&mut self, now: Moment) {
         if let Some(at) = self.frozen_at.take() {
-            self.frozen_before += now.since(at).min(LONGEST_FREEZE);
+            let pause = now.since(at);
+            self.frozen_before += pause.min(LONGEST_FREEZE);
+            if pause >= CATCH_UP {
+                self.catching_up = now + CATCH_UP;
+            }
         }
     }
 
@@ -111,30 +134,47 @@ impl Transactions {
         };
         let left = (first + wait).since(self.clock(now));
         // While frozen, look again when the freeze must end.
-        Some(self.frozen_at.map_or(now, |at| now.max(at + LONGEST_FREEZE)) + left)
+        let at = self.frozen_at.map_or(now, |at| now.max(at + LONGEST_FREEZE)) + left;
+        Some(at.max(self.catching_up))
     }
 
     /// Takes out one transaction whose time is over, and whether its silence is a failure.
     pub(super) fn expired(&mut self, wait: Duration, now: Moment) -> Option<(Transaction, bool)> {
+        if now < self.catching_up {
+            return None;
+        }
         let clock = self.clock(now);
+        let mut over = None;
         for (queue, failure) in [(&mut self.timed, true), (&mut self.partial, false)] {
             while let Some((at, tid)) = queue.front().copied() {
                 if at + wait > clock {
                     break;
                 }
                 queue.pop_front();
-                if let Some(t) = self.live.remove(&tid) {
-                    return Some((t, failure));
+                if self.live.contains_key(&tid) {
+                    over = Some((tid, failure));
+                    break;
                 }
             }
+            if over.is_some() {
+                break;
+            }
         }
-        None
+        let (tid, failure) = over?;
+        self.remove(&tid).map(|t| (t, failure))
     }
 
-    /// All that is left, when the link is gone.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Transaction> + '_ {
-        self.timed.clear();
-        self.partial.clear();
-        self.live.drain().map(|(_, t)| t)
+    #[cfg(test)]
+    pub(super) fn live(&self) -> impl Iterator<Item = &Transaction> {
+        self.live.values()
+    }
+
+    /// All that is left, when the link is gone: in order of sending, what has not left completely last.
+    pub(super) fn drain(&mut self) -> Vec<Transaction> {
+        self.awaited = 0;
+        let sent = self.timed.drain(..).chain(self.partial.drain(..));
+        let mut all: Vec<_> = sent.filter_map(|(_, tid)| self.live.remove(&tid)).collect();
+        all.extend(self.live.drain().map(|(_, t)| t));
+        all
     }
 }

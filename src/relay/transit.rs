@@ -11,6 +11,9 @@ use super::short::Short;
 use crate::moment::Moment;
 use crate::msrp::{Flag, Head, Kind, Method, RangeOut, Tid, end_line, forward_request};
 
+/// Responses that may be awaited from one link, for all who ask.
+const REVERSE: usize = 4096;
+
 /// A complete non-SEND request.
 pub(super) struct Whole {
     pub(super) head: Head,
@@ -55,7 +58,8 @@ impl Relay {
         }
         self.check_method(&whole.head)?;
         let report = whole.head.kind() == Kind::Request(Method::Report);
-        if !report && link_awaits(self, id) >= self.settings.limits.reverse_map_per_connection {
+        let most = self.settings.limits.reverse_map_per_connection;
+        if !report && self.links.get(id).is_some_and(|l| l.reverse_from_here >= most) {
             return Err(Refusal::TooMany);
         }
         let target = match place.to {
@@ -74,6 +78,9 @@ impl Relay {
             }
             Binding::Here => return Err(Refusal::NoSession),
         };
+        if !report && self.links.get(target).is_some_and(|l| l.reverse.len() >= REVERSE) {
+            return Err(Refusal::TooMany);
+        }
         if !report {
             self.await_response(id);
         }
@@ -152,10 +159,6 @@ impl Relay {
         }
         next
     }
-}
-
-fn link_awaits(relay: &Relay, id: LinkId) -> usize {
-    relay.links.get(id).map_or(0, |l| l.reverse_from_here)
 }
 
 /// A pause between looks at slow clocks.

@@ -193,11 +193,11 @@ fn lines(text: &str) -> Vec<String> {
 // [policy]
 #[case(
     "[policy]\nallow_next_hops = [\"10.0.0.1/8\"]",
-    "5: policy.allow_next_hops[0]: \"10.0.0.1/8\" is not a next-hop rule: bits behind the prefix, the net is 10.0.0.0/8; write a CIDR or a host name, each with or without \":port\" or \":low-high\""
+    "5: policy.allow_next_hops[0]: \"10.0.0.1/8\" is not a next-hop rule: bits behind the prefix; write the first address of the network; write a CIDR or a host name, each with or without \":port\" or \":low-high\""
 )]
 #[case(
     "[policy]\ndeny_next_hops = [\n\"a.example\",\n\"*\"]",
-    "7: policy.deny_next_hops[1]: \"*\" is not a next-hop rule: neither an address nor a host name; write a CIDR or a host name, each with or without \":port\" or \":low-high\""
+    "7: policy.deny_next_hops[1]: \"*\" is not a next-hop rule: malformed host name; write a CIDR or a host name, each with or without \":port\" or \":low-high\""
 )]
 #[case(
     "[policy]\nallow_ports = [\"0-9\"]",

@@ -1,1 +1,18 @@
 //! Tests of the core: clients, relays and far ends in one process and virtual time.
+
+mod admission;
+mod auth;
+mod chaos;
+mod chunk;
+mod clocks;
+mod end;
+mod failure;
+mod flow_control;
+mod forwarding;
+mod interruption;
+mod invariants;
+mod network;
+mod parts;
+mod relays;
+mod scene;
+mod whole;

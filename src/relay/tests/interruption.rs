@@ -1,0 +1,211 @@
+//! Chunks that give way, end early, or hold their own end-line (CORE-46, RLY-83 to 86; msrp-relay.md 5.5 and 5.6).
+
+use super::chunk::{Request, pattern};
+use super::end::{Answer, Frame};
+use super::network::Network;
+use super::scene::{GATE, HUB, INES, Scene, TOMAS};
+
+fn flags(frames: &[&Frame]) -> String {
+    frames.iter().map(|f| char::from(f.flag.octet())).collect()
+}
+
+#[test]
+fn core_46_waiting_answer_interrupts_a_chunk_that_is_still_arriving() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.net.ends[s.ines].answer = Answer::Nothing;
+    let send = s.send().id("m1").range("1-*/5000").body("");
+    s.net.write(s.ines, [send.head(), pattern(5000)[..2100].to_vec()].concat());
+    s.net.millis(20);
+    let back = s.back().id("b1").body("hello");
+    s.net.write(tomas, back.octets());
+    assert_eq!(s.net.ends[tomas].codes(&back.tid), [200], "before the chunk has gone on");
+    s.net.write(s.ines, [pattern(5000)[2100..].to_vec(), send.end()].concat());
+    assert_eq!(s.ranges(), ["1-*/5000 +", "2101-*/5000 $"]);
+    assert_eq!(s.net.ends[tomas].content("m1"), pattern(5000));
+    assert_eq!(s.codes(&send.tid), [200], "one answer for the one chunk");
+}
+
+#[test]
+fn rly_80_small_beginning_is_not_interrupted_before_2048_octets_or_a_stall() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.net.ends[s.ines].answer = Answer::Nothing;
+    let send = s.send().id("m1").body("");
+    s.net.write(s.ines, [send.head(), pattern(500)].concat());
+    s.net.millis(20);
+    let back = s.back().id("b1").body("hello");
+    s.net.write(tomas, back.octets());
+    assert!(s.net.ends[tomas].codes(&back.tid).is_empty());
+    s.net.millis(28);
+    assert!(s.net.ends[tomas].codes(&back.tid).is_empty());
+    s.net.millis(3);
+    assert_eq!(s.net.ends[tomas].codes(&back.tid), [200], "RLY-86: 50 ms after the last octet");
+    assert_eq!(s.ranges(), ["1-*/* +"]);
+    s.net.write(s.ines, [pattern(10), send.end()].concat());
+    assert_eq!(s.ranges().len(), 2);
+}
+
+/// Two sessions of different users that share the link to a far host.
+fn shared_link() -> (Scene, usize, String) {
+    let mut s = Scene::new().introduced();
+    let other = s.net.client(0);
+    let token = s.net.auth(other, "msrps://olga.example:4000/o;tcp", &[]);
+    (s, other, token)
+}
+
+fn olga(token: &str) -> Request {
+    Request::send(&[token, "msrps://tomas-pc.south.example:50990/other;tcp"], "msrps://olga.example:4000/o;tcp")
+}
+
+#[test]
+fn rly_86_stalled_sender_frees_a_shared_link() {
+    let (mut s, other, token) = shared_link();
+    let tomas = s.tomas();
+    let send = s.send().id("m1").range("1-*/5000").body("");
+    s.net.write(s.ines, [send.head(), pattern(5000)[..1000].to_vec()].concat());
+    s.net.millis(15);
+    let r = olga(&token).id("o1").body("quick");
+    s.net.write(other, r.octets());
+    s.net.millis(51);
+    assert!(s.net.ends[tomas].sends().iter().any(|f| f.message() == "o1"));
+    s.net.seconds(30);
+    s.net.write(s.ines, [pattern(5000)[1000..].to_vec(), send.end()].concat());
+    assert_eq!(s.net.ends[tomas].content("m1"), pattern(5000));
+}
+
+#[test]
+fn alone_on_the_link_nothing_is_interrupted() {
+    let mut s = Scene::new();
+    let send = s.send().id("m1").body("");
+    s.net.write(s.ines, [send.head(), pattern(3000)].concat());
+    s.net.seconds(50);
+    s.net.write(s.ines, [pattern(10), send.end()].concat());
+    assert_eq!(s.ranges(), ["1-*/* $"]);
+}
+
+#[test]
+fn rly_84_own_end_line_in_the_rest_of_the_body_is_cut_around() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    let send = s.send().id("m1").body("");
+    s.net.write(s.ines, [send.head(), pattern(100)].concat());
+    s.net.millis(20);
+    let raw = String::from_utf8_lossy(&s.net.ends[tomas].raw).into_owned();
+    let tid = raw.split(' ').nth(1).expect("a transact-id").to_owned();
+    let evil = format!("ab\r\n-------{tid}$\r\nMSRP evil0000 SEND\r\nTo-Path: {TOMAS}\r\n");
+    for piece in evil.as_bytes().chunks(5) {
+        s.net.write(s.ines, piece);
+    }
+    s.net.write(s.ines, send.end());
+    let all = [pattern(100), evil.into_bytes()].concat();
+    assert_eq!(s.net.ends[tomas].content("m1"), all);
+    assert_eq!(flags(&s.net.ends[tomas].sends()), "+$");
+    assert_eq!(s.relay().counts().end_lines_in_bodies, 1);
+}
+
+#[test]
+fn rly_83_abort_of_the_sender_propagates() {
+    let mut s = Scene::new();
+    let send = s.send().id("m1").range("1-*/5000").body("").flag('#');
+    s.net.write(s.ines, [send.head(), pattern(2500)].concat());
+    s.net.millis(20);
+    s.net.write(s.ines, [pattern(500), send.end()].concat());
+    assert_eq!(s.ranges(), ["1-*/5000 #"]);
+    assert_eq!(s.codes(&send.tid), [200], "CORE-114");
+}
+
+#[test]
+fn rly_85_lost_sender_ends_his_chunk_with_abort_and_the_link_goes_on() {
+    let (mut s, other, token) = shared_link();
+    let send = s.send().id("m1").range("1-*/5000").body("");
+    s.net.write(s.ines, [send.head(), pattern(2500)].concat());
+    s.net.millis(20);
+    s.net.lose(s.ines);
+    assert_eq!(s.ranges(), ["1-*/5000 #"]);
+    let r = olga(&token).id("o1").body("still here");
+    s.net.write(other, r.octets());
+    assert_eq!(s.net.last(s.tomas()).body, b"still here");
+}
+
+#[test]
+fn amb_64_lost_sender_may_leave_hope() {
+    let mut s = Scene::with(|s| s.abort_lost = false);
+    let send = s.send().id("m1").body("");
+    s.net.write(s.ines, [send.head(), pattern(50)].concat());
+    s.net.finish(s.ines);
+    assert_eq!(s.ranges(), ["1-50/* +"], "ADV-C29");
+}
+
+#[test]
+fn adv_e21_what_came_before_the_end_is_answered() {
+    let mut s = Scene::new();
+    let send = s.send().id("m1").body("bye");
+    s.net.ends[s.ines].output.extend(send.octets());
+    s.net.finish(s.ines);
+    assert_eq!(s.codes(&send.tid), [200], "AMB-93");
+    assert!(s.net.ends[s.ines].closed);
+    assert_eq!(s.net.last(s.tomas()).body, b"bye");
+}
+
+#[test]
+fn part_toward_a_half_closed_receiver_is_ended_before_its_answers() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    let send = s.send().id("m1").body("");
+    s.net.write(s.ines, [send.head(), pattern(500)].concat());
+    s.net.millis(20);
+    let back = s.back().id("b1").body("last words");
+    s.net.ends[tomas].output.extend(back.octets());
+    s.net.finish(tomas);
+    let got = &s.net.ends[tomas];
+    assert_eq!((flags(&got.sends()), got.codes(&back.tid)), ("#".to_owned(), vec![200]));
+    assert_eq!(s.codes(&send.tid), [481]);
+}
+
+#[test]
+fn core_47_two_messages_on_one_link_progress_alike() {
+    let (mut s, other, token) = shared_link();
+    let tomas = s.tomas();
+    s.net.read(tomas, false);
+    s.net.window = 30_000;
+    let size = 150_000;
+    s.net.write(s.ines, s.send().id("m1").body(pattern(size)).octets());
+    let small = |i: usize| olga(&token).id(&format!("o{i}")).body(pattern(1000)).octets();
+    s.net.write(other, (0..150).flat_map(small).collect::<Vec<_>>());
+    s.net.read(tomas, true);
+    let frames: Vec<_> = s.net.ends[tomas].sends().into_iter().skip(4).take(60).collect();
+    let octets = |ines: bool| -> usize {
+        frames.iter().filter(|f| (f.message() == "m1") == ines).map(|f| f.body.len() + f.head.bytes().len()).sum()
+    };
+    let (a, b) = (octets(true), octets(false));
+    assert!(a < 2 * b && b < 2 * a, "{a} against {b}");
+}
+
+#[test]
+fn core_47_fair_between_large_and_small_chunks_of_our_own_kind() {
+    let mut net = Network::new();
+    for (host, other) in [(GATE, HUB), (HUB, GATE)] {
+        let mut settings = Network::settings(host);
+        settings.peers.insert(other.into(), crate::relay::Peer { max_chunk: None, multiplex: true, bulk: false });
+        net.relay(settings);
+    }
+    let (ines, olga, tomas) = (net.client(0), net.client(0), net.client(1));
+    let (a, b) = (net.auth(ines, INES, &[]), net.auth(olga, "msrps://olga.example:4000/o;tcp", &[]));
+    let t = net.auth(tomas, TOMAS, &[]);
+    let hello = Request::send(&[&a, &t, TOMAS], INES).id("hello").body("x");
+    net.write(ines, hello.octets());
+    net.ends[tomas].frames.clear();
+    net.read(tomas, false);
+    net.window = 4000;
+    net.write(ines, Request::send(&[&a, &t, TOMAS], INES).id("m1").body(pattern(200_000)).octets());
+    let small = |i: usize| {
+        let r = Request::send(&[&b, &t, TOMAS], "msrps://olga.example:4000/o;tcp");
+        r.id(&format!("o{i}")).body(pattern(1000)).octets()
+    };
+    net.write(olga, (0..150).flat_map(small).collect::<Vec<_>>());
+    net.read(tomas, true);
+    net.seconds(1);
+    assert_eq!(net.ends[tomas].content("m1"), pattern(200_000));
+    assert_eq!(net.ends[tomas].sends().iter().filter(|f| f.message() != "m1").count(), 150);
+}

@@ -1,0 +1,179 @@
+//! Requests other than SEND (msrp-relay.md 5.7 and 5.8): whole forwarding, ways back, late and odd responses.
+
+use super::chunk::{Request, pattern};
+use super::end::Answer;
+use super::scene::{INES, Scene, TOMAS};
+
+#[test]
+fn rly_63_report_passes_with_its_path_moved_and_no_answer() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    let r = Request::new("REPORT", &[&s.token, INES], TOMAS).id("m1").range("1-36/36");
+    let r = r.line("Status: 000 200 OK").body(pattern(200));
+    s.net.write(tomas, r.octets());
+    let got = s.net.last(s.ines);
+    assert!(got.is_report() && got.body == pattern(200), "CORE-111");
+    assert_eq!((got.header("To-Path"), got.header("From-Path")), (INES.to_owned(), format!("{} {TOMAS}", s.token)));
+    assert_eq!((got.header("Status"), got.range()), ("000 200 OK".to_owned(), "1-36/36".to_owned()));
+    assert_ne!(got.tid(), r.tid, "AMB-4");
+    assert!(s.net.ends[tomas].frames.is_empty(), "CORE-52");
+    let bare = Request::new("REPORT", &[&s.token, INES], TOMAS).line("Status: 000 413 413");
+    s.net.write(tomas, bare.octets());
+    assert_eq!(s.net.last(s.ines).reported(), Some(413), "IOP-28, IOP-29");
+}
+
+#[test]
+fn malformed_reports_are_dropped_in_silence() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    let report = || Request::new("REPORT", &[&s.token, INES], TOMAS).id("m1");
+    let bad = [
+        report().line("Status: abc 200"),
+        report().line("Status: 000 20"),
+        report(),
+        report().line("Status: 000 200 OK").flag('+'),
+        report().line("Status: 000 200 OK").body(pattern(10_241)),
+    ];
+    for r in bad {
+        s.net.write(tomas, r.octets());
+    }
+    assert!(s.net.ends[s.ines].frames.is_empty() && s.net.ends[tomas].frames.is_empty(), "ADV-C22, AMB-28, ADV-R10");
+    let good = report().line("Status: 000 200 OK").body(pattern(10_240));
+    s.net.write(tomas, good.octets());
+    assert_eq!(s.net.ends[s.ines].reports().len(), 1, "CORE-32");
+}
+
+#[test]
+fn rly_65_end_to_end_response_gets_its_transact_id_back() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    for method in ["NICKNAME", "FILE_OFFSET", "FOOBAR"] {
+        let r = Request::new(method, &[&s.token, TOMAS], INES).line("Use-Nickname: \"x\"");
+        s.ines_writes(&r);
+        let got = s.net.last(tomas);
+        assert_eq!(got.header("Use-Nickname"), "\"x\"");
+        s.net.ends[tomas].answer_whole(&got, 425, &[("X-Why", b"taken")]);
+        s.net.run();
+        let answer = s.net.last(s.ines);
+        assert_eq!((answer.tid(), answer.code()), (r.tid, Some(425)));
+        let from = format!("{} {TOMAS}", s.token);
+        assert_eq!((answer.header("To-Path"), answer.header("From-Path")), (INES.to_owned(), from));
+        assert_eq!(answer.header("X-Why"), "taken");
+        s.net.ends[tomas].answer_whole(&got, 200, &[]);
+        s.net.run();
+        assert_eq!(s.codes(&answer.tid()), [425], "ADV-R13");
+    }
+}
+
+#[test]
+fn rly_65_response_over_an_internal_hop() {
+    let mut s = Scene::new();
+    let tomas = s.net.client(0);
+    let other = s.net.auth(tomas, TOMAS, &[]);
+    let r = Request::new("NICKNAME", &[&s.token, &other, TOMAS], INES);
+    s.ines_writes(&r);
+    let got = s.net.last(tomas);
+    s.net.ends[tomas].answer_whole(&got, 200, &[]);
+    s.net.run();
+    let answer = s.net.last(s.ines);
+    assert_eq!((answer.tid(), answer.code(), answer.header("To-Path")), (r.tid, Some(200), INES.to_owned()));
+    assert_eq!(answer.header("From-Path"), format!("{} {other} {TOMAS}", s.token));
+}
+
+#[test]
+fn rly_66_methods_may_be_blocked() {
+    let mut s = Scene::with(|s| s.forward_unknown_methods = false);
+    let tid = s.ines_writes(&Request::new("FOOBAR", &[&s.token, TOMAS], INES));
+    assert_eq!(s.codes(&tid), [501]);
+    let mut s = Scene::with(|s| s.blocked_methods = vec!["NICKNAME".to_owned()]);
+    let tid = s.ines_writes(&Request::new("NICKNAME", &[&s.token, TOMAS], INES));
+    assert_eq!(s.codes(&tid), [501]);
+    s.ines_writes(&Request::new("FOOBAR", &[&s.token, TOMAS], INES));
+    assert_eq!(s.net.last(s.tomas()).head.method_name(), b"FOOBAR");
+}
+
+#[test]
+fn rly_100_nothing_leaves_before_the_request_is_complete() {
+    let mut s = Scene::new().introduced();
+    let r = Request::new("NICKNAME", &[&s.token, TOMAS], INES).body(pattern(1000));
+    let octets = r.octets();
+    s.net.write(s.ines, &octets[..700]);
+    s.net.seconds(1);
+    assert!(s.net.ends[s.tomas()].raw.is_empty());
+    s.net.write(s.ines, &octets[700..]);
+    assert_eq!(s.net.last(s.tomas()).body, pattern(1000));
+    let large = Request::new("NICKNAME", &[&s.token, TOMAS], INES).body(pattern(10_241));
+    let tid = s.ines_writes(&large);
+    assert_eq!(s.codes(&tid), [413]);
+    assert_eq!(s.net.ends[s.tomas()].frames.len(), 1, "CORE-32");
+}
+
+#[test]
+fn reverse_map_is_bounded_and_forgets_after_a_minute() {
+    let mut s = Scene::new().introduced();
+    let all: Vec<Request> = (0..17).map(|_| Request::new("FOOBAR", &[&s.token, TOMAS], INES)).collect();
+    for r in &all {
+        s.ines_writes(r);
+    }
+    assert!(s.codes(&all[15].tid).is_empty());
+    assert_eq!(s.codes(&all[16].tid), [413]);
+    let tomas = s.tomas();
+    let got = s.net.ends[tomas].frames[0].clone();
+    s.net.seconds(61);
+    s.net.ends[tomas].answer_whole(&got, 200, &[]);
+    s.net.run();
+    assert!(s.codes(&all[0].tid).is_empty(), "ADV-E17");
+    let tid = s.ines_writes(&Request::new("FOOBAR", &[&s.token, TOMAS], INES));
+    assert!(s.codes(&tid).is_empty(), "there is room again");
+}
+
+#[test]
+fn rly_70_response_for_somebody_gone_is_dropped_without_a_connection() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.ines_writes(&Request::new("FOOBAR", &[&s.token, TOMAS], INES));
+    let got = s.net.last(tomas);
+    s.net.lose(s.ines);
+    let dials = s.net.dialled.len();
+    s.net.ends[tomas].answer_whole(&got, 200, &[]);
+    s.net.run();
+    assert_eq!(s.net.dialled.len(), dials);
+}
+
+#[test]
+fn iop_4_6_8_odd_responses_change_nothing() {
+    let mut s = Scene::new().tomas_answers(Answer::Nothing).introduced();
+    let tomas = s.tomas();
+    let send = s.send().id("m1").body("x");
+    s.ines_writes(&send);
+    let tid = s.net.last(tomas).tid();
+    let unmatched =
+        format!("MSRP nosuch12 200 OK\r\nTo-Path: {}\r\nFrom-Path: {TOMAS}\r\n-------nosuch12$\r\n", s.token);
+    s.net.write(tomas, unmatched);
+    s.net.write(tomas, format!("MSRP {tid} 200\r\nFrom-Path: {TOMAS}\r\n-------{tid}$\r\n"));
+    let full = format!(
+        "MSRP {tid} 200\r\nTo-Path: {} {INES}\r\nFrom-Path: {TOMAS}\r\nMessage-ID: m1\r\nByte-Range: 1-1/x\r\n-------{tid}#\r\n",
+        s.token
+    );
+    s.net.write(tomas, full);
+    assert!(!s.net.ends[tomas].closed);
+    s.net.seconds(31);
+    assert_eq!(s.reports().len(), 1, "RLY-69, AMB-1, ADV-E01: m1 is settled, only hello0 is not");
+}
+
+#[test]
+fn iop_30_reports_go_before_data() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.net.window = 1000;
+    s.net.read(s.ines, false);
+    for i in 0..4 {
+        let r = s.back().id(&format!("m{i}")).body(pattern(9000));
+        s.net.write(tomas, r.octets());
+    }
+    let r = Request::new("REPORT", &[&s.token, INES], TOMAS).id("x").line("Status: 000 200 OK");
+    s.net.write(tomas, r.octets());
+    s.net.read(s.ines, true);
+    let at = s.net.ends[s.ines].frames.iter().position(|f| f.is_report());
+    assert!(at.is_some_and(|at| at <= 3), "{at:?}");
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# What takes longer than a merge should wait, after tests/run.sh has passed: every test in a release build, those too that are ignored
+# for their length, an hour of fuzzing, the demonstration with its 256 MiB file, and the time benches.
+# The last line is `N passed, N failed`.
+#
+#   FUZZ_SECONDS=900    time for each fuzz target
+#   CARGO_TARGET_DIR    as for cargo
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+build() { cargo build --release; }
+
+demo() { cargo run --release -- demo; }
+
+fuzz_long() { fuzz "${FUZZ_SECONDS:-900}"; }
+
+benches() {
+    local bench
+    for bench in benches/*.rs; do
+        bench=$(basename "$bench" .rs)
+        [ "$bench" = instructions ] || cargo bench --bench "$bench"
+    done
+}
+
+tests() {
+    [ ! -e tests/interop.rs ] || as_root tests/interop/install.sh
+    run_tests --release --workspace --no-fail-fast -- --include-ignored
+}
+
+need gcc gcc
+stage build build
+! knows demo || stage demo demo
+stage fuzz fuzz_long
+stage benches benches
+stage tests tests

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change is merged, from a clean checkout on a bare Debian machine: rustup's stable (1.95, with
+# clippy and rustfmt) and nightly, git, gcc and python3 are expected, the rest is installed. Takes up to half an hour on two
+# cores. Run it as root, or with sudo that asks no password, where packages are missing. The last line is `N passed, N failed`.
+#
+#   FUZZ_SECONDS=30     time for each fuzz target
+#   CARGO_TARGET_DIR    as for cargo
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+format() {
+    cargo fmt --check
+    cargo fmt --check --manifest-path fuzz/Cargo.toml
+}
+
+lint() { cargo clippy --workspace --all-targets -- -D warnings; }
+
+# Wire and core need no runtime, no sockets and no TLS.
+core_alone() {
+    cargo check --no-default-features
+    cargo clippy --no-default-features -- -D warnings
+    local tree found
+    tree=$(cargo tree --no-default-features --edges normal --prefix none --format '{p}')
+    found=$(awk '{ print $1 }' <<<"$tree" | sort -u | grep -Ex 'tokio.*|mio|socket2|rustix|libc|rustls.*|aws-lc.*|async-.*|futures.*' || true)
+    if [ -n "$found" ]; then
+        say "the core depends on: $found"
+        return 1
+    fi
+    say "$(awk '{ print $1 }' <<<"$tree" | sort -u | wc -l) crates, none of them a runtime, a socket or TLS"
+}
+
+# Advisories are left out: their database cannot be reached from everywhere.
+dependencies() {
+    need_crate cargo-deny cargo-deny
+    cargo deny check bans licenses sources
+}
+
+fuzz_smoke() { fuzz "${FUZZ_SECONDS:-30}"; }
+
+interop() {
+    as_root tests/interop/install.sh
+    run_tests --release --test interop -- --include-ignored
+}
+
+# Instruction counts do not depend on the machine's load.
+instructions() {
+    need valgrind valgrind
+    need_crate gungraun-runner gungraun-runner "$(awk '/^name = "gungraun"$/ { getline; print $3 }' Cargo.lock | tr -d '"')"
+    if [ -x benches/instructions.sh ]; then benches/instructions.sh; else cargo bench --bench instructions; fi
+}
+
+build() { cargo build --release; }
+
+demo() { cargo run --release -- demo; }
+
+# Tests that mean something only at full speed are marked
+# #[cfg_attr(debug_assertions, ignore = "needs a release build")]: a plain `cargo test` passes them over, this runs their files.
+release() {
+    local file
+    for file in $(grep -ls 'cfg_attr(debug_assertions, ignore' tests/*.rs); do
+        run_tests --release --test "$(basename "$file" .rs)"
+    done
+}
+
+tests() { run_tests --workspace --no-fail-fast; }
+
+need gcc gcc
+stage format format
+stage lint lint
+stage "core alone" core_alone
+stage dependencies dependencies
+stage "fuzz smoke" fuzz_smoke
+stage build build
+[ ! -e tests/interop.rs ] || stage interop interop
+[ ! -e benches/instructions.rs ] || stage instructions instructions
+! knows demo || stage demo demo
+stage "release tests" release
+stage tests tests
