@@ -31,7 +31,7 @@ impl Relay {
     /// The head of a SEND is complete.
     pub(super) fn begin_send(&mut self, id: LinkId, head: Head, has_body: bool, now: Moment) {
         self.set_frame(id, Frame::Skip);
-        match self.check_request(&head) {
+        match self.check_send(id, &head) {
             Ok(()) => {}
             Err(None) => return self.unanswerable(id, now),
             Err(Some(refusal)) => return self.refuse(id, &head, refusal, now),

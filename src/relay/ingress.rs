@@ -13,6 +13,8 @@ use crate::msrp::{Event, Flag, Head, Kind, MAX_NON_SEND_BODY, Method};
 const BAD_RESPONSES: u32 = 100;
 /// Requests without somebody to answer to, of which the last closes a link that is in use.
 const UNANSWERABLE: u32 = 3;
+/// Longer path lines are checked anew each time rather than kept.
+const CHECKED_PATHS: usize = 1024;
 
 impl Relay {
     /// Octets arrived on a link (plaintext). What cannot be dealt with yet waits in the link and stops its reading.
@@ -175,7 +177,24 @@ impl Relay {
         Ok(())
     }
 
-    /// A frame that cannot be answered: counted; tolerated twice on a link that is in use (msrp-core.md 2.3).
+    /// As [`Relay::check_request`] for a SEND, whose paths are mostly those of the link's last one and checked already.
+    pub(super) fn check_send(&mut self, id: LinkId, head: &Head) -> Result<(), Option<Refusal>> {
+        let lines = head.path_lines().unwrap_or_default();
+        let Some(link) = self.links.get(id) else { return Err(None) };
+        if head.fault().is_none() && !lines.is_empty() && link.checked_paths == lines {
+            return Ok(());
+        }
+        self.check_request(head)?;
+        if let Some(link) = self.links.get_mut(id)
+            && lines.len() <= CHECKED_PATHS
+        {
+            link.checked_paths.clear();
+            link.checked_paths.extend_from_slice(lines);
+        }
+        Ok(())
+    }
+
+    /// A frame that cannot be answered: counted; tolerated twice on a link that is in use (RFC 4976 section 6.4.1).
     pub(super) fn unanswerable(&mut self, id: LinkId, now: Moment) {
         self.counts.unanswerable += 1;
         let Some(link) = self.links.get_mut(id) else { return };

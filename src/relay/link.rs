@@ -216,6 +216,8 @@ pub struct Link {
     pub(super) decoder: Decoder,
     pub(super) frame: Frame,
     pub(super) waiting: Option<Waiting>,
+    /// Path lines of the last SEND that were checked: most chunks bring the same ones.
+    pub(super) checked_paths: Vec<u8>,
     pub(super) egress: Egress,
     pub(super) transactions: Transactions,
     pub(super) reverse: HashMap<Tid, Reverse, foldhash::fast::FixedState>,
@@ -259,6 +261,7 @@ impl Link {
             decoder: Decoder::new(wire),
             frame: Frame::None,
             waiting: None,
+            checked_paths: Vec::new(),
             egress: Egress::default(),
             transactions: Transactions::default(),
             reverse: HashMap::with_hasher(foldhash::fast::FixedState::default()),

@@ -62,8 +62,8 @@ impl Relay {
     }
 
     fn known_way(&mut self, id: LinkId, to: Path<'_>, now: Moment) -> Option<SourceId> {
-        let uri = crate::msrp::Uri::parse(to.first()?).ok()?;
-        let token = TokenId::parse(uri.session_id()?)?;
+        let own = to.first()?;
+        let token = TokenId::of_uri(own)?;
         let next = to.after(1);
         let here = self.here(id);
         let ways = match self.sessions.get(&token) {
@@ -72,7 +72,7 @@ impl Relay {
             None => self.abroad.get(&(id, token))?,
         };
         // A way was admitted for one spelling of the token URI; another spelling is admitted anew.
-        let same = |s: &SourceId| self.sources.get(*s).is_some_and(|s| *s.token_uri == *uri.text());
+        let same = |s: &SourceId| self.sources.get(*s).is_some_and(|s| *s.token_uri == *own);
         let way = ways.iter().find(|w| w.from == here && *w.next == *next && same(&w.source))?;
         if way.inner.is_some_and(|t| !self.sessions.contains_key(&t)) {
             return None;
