@@ -1,4 +1,4 @@
-//! Where a body ends: the search for CRLF, seven hyphens, transact-id, flag, CRLF (RFC 4975 7.1; msrp-core.md 2.2).
+//! Where a body ends: the search for CRLF, seven hyphens, transact-id, flag, CRLF (RFC 4975 7.1).
 
 use super::{flag::Flag, scan::HYPHENS};
 

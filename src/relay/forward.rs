@@ -1,5 +1,5 @@
 //! A SEND on its way through: answered at once toward the previous hop, streamed toward the next (RFC 4976 section
-//! 6.4.1; msrp-relay.md 5.3).
+//! 6.4.1).
 
 use std::sync::Arc;
 

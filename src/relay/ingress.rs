@@ -228,7 +228,7 @@ impl Relay {
         }
     }
 
-    /// Refuses a request: a response where one may be sent, silence otherwise (msrp-relay.md 4).
+    /// Refuses a request: a response where one may be sent, silence otherwise.
     pub(super) fn refuse(&mut self, id: LinkId, head: &Head, refusal: Refusal, now: Moment) {
         self.counts.refusals[refusal.kind() as usize] += 1;
         let report = head.kind() == Kind::Request(Method::Report);

@@ -1,4 +1,4 @@
-//! Who may send what where (msrp-relay.md 4): the steps of admission and the table of verdicts.
+//! Who may send what where: the steps of admission and the table of verdicts.
 
 use rstest::rstest;
 
