@@ -71,6 +71,7 @@ pub(crate) struct World {
     pub(crate) piece: usize,
     /// Dials that were asked for.
     pub(crate) dials: Vec<Dial>,
+    bulk_wires: Vec<usize>,
     pub(crate) most_buffered: usize,
     pub(crate) closings: Vec<CloseReason>,
 }
@@ -89,6 +90,7 @@ impl World {
             delay: None,
             piece: 16 << 10,
             dials: Vec::new(),
+            bulk_wires: Vec::new(),
             most_buffered: 0,
             closings: Vec::new(),
         }
@@ -248,6 +250,23 @@ impl World {
         w.sides[side] = Side::Closed;
         w.toward[side].clear();
         self.ends[end].closed = true;
+    }
+
+    /// All bulk links break.
+    pub(crate) fn break_bulk(&mut self) {
+        let wires = std::mem::take(&mut self.bulk_wires);
+        self.break_wires(wires);
+    }
+
+    fn break_wires(&mut self, wires: impl IntoIterator<Item = usize>) {
+        for wire in wires {
+            let sides = std::mem::replace(&mut self.wires[wire].sides, [Side::Closed; 2]);
+            for side in sides {
+                if let Side::Link { host, shard, id, .. } = side {
+                    self.hosts[host].shards[shard].handle_lost(id, self.now);
+                }
+            }
+        }
     }
 
     /// Everything that happens in this time.
@@ -492,7 +511,8 @@ impl World {
             (meta.own_kind, meta.bulk) = (true, to.bulk);
             let shard = self.hosts[far].accepts;
             let accepted = self.hosts[far].shards[shard].handle_accepted(meta, self.now);
-            self.wire(near, link(far, shard, accepted));
+            let wire = self.wire(near, link(far, shard, accepted));
+            self.bulk_wires.extend(to.bulk.then_some(wire));
             self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, self.now);
         } else if let Some(end) = self.listeners.get(&to.host).copied() {
             let wire = self.wire(Side::End(end), near);
@@ -508,6 +528,8 @@ impl World {
         for end in 0..self.ends.len() {
             self.hang_up(end);
         }
+        self.run(Duration::from_secs(400));
+        self.break_wires(0..self.wires.len());
         self.run(Duration::from_secs(400));
         for (h, host) in self.hosts.iter().enumerate() {
             for (s, relay) in host.shards.iter().enumerate() {
