@@ -2,7 +2,7 @@
 //! can be waited for and nobody else waits (msrp-relay.md 6).
 //!
 //! A flow toward a peer relay asks for a link of its own when a message in it is large or when it has filled half its
-//! buffer. It goes on sending meanwhile. When the link is there, the flow rests until all its parts have their answers, so
+//! buffer. It goes on sending meanwhile, for one buffer more. When the link is there, the flow rests until all its parts have their answers, so
 //! that the peer has them in order, and goes over with the next part. Between two messages nobody has to answer. The link is
 //! used for all that follows in the session, and closed when it was idle.
 //!
@@ -56,6 +56,14 @@ impl Flow {
         let (Some(part), Some(chunk)) = (&self.open, self.queue.front()) else { return false };
         let more = chunk.end.is_none() || chunk.buffered > 0;
         self.parked && more && part.written > 0 && (part.written >= SMALL || chunk.buffered == 0)
+    }
+
+    /// What leaves before the bulk link is there is for the shared link, on which nobody is stopped: no more than a buffer.
+    pub(super) fn count_ahead(&mut self, octets: u64, buffer: usize) {
+        if let Lane::Wanted(_) = self.lane {
+            self.ahead += octets;
+            self.parked |= self.ahead >= buffer as u64 && self.may_change_lanes();
+        }
     }
 
     /// Whether the next part may go another way than those before it without overtaking them: those await their answers, or

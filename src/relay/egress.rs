@@ -369,6 +369,7 @@ impl Relay {
         chunk.written += moved;
         part.written += moved;
         flow.deficit -= moved as i64;
+        flow.count_ahead(moved, limit);
         flow.last_progress = now;
         let drained = flow.drained(limit);
         let back = flow.back;

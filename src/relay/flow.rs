@@ -105,6 +105,8 @@ pub(super) struct Flow {
     pub(super) lane: Lane,
     /// It rests before it changes lanes.
     pub(super) parked: bool,
+    /// Octets that have left on the shared link since it wanted a bulk link.
+    pub(super) ahead: u64,
     /// Parts on the wire that are to be answered.
     pub(super) awaited: usize,
     /// How the last chunk ended that has left, and what it asked for.
@@ -142,6 +144,7 @@ impl Flow {
             relay: origin.relay,
             lane: Lane::default(),
             parked: false,
+            ahead: 0,
             awaited: 0,
             last: None,
             after: None,

@@ -69,6 +69,34 @@ fn a_big_file_for_a_slow_receiver_leaves_the_chat_of_others_alone() {
 }
 
 #[test]
+fn parts_keep_their_order_when_the_message_goes_over_while_parts_are_under_way() {
+    for (seed, report) in (0..12).map(|i| (i, ["yes", "partial", "no"][i as usize % 3])) {
+        let mut w = relays((1, 1), peer(true, true));
+        let (a, b, path) = pair(&mut w, "x", (0, 0));
+        w.ends[a].send(&path, "first", b"hello");
+        w.run(SOON);
+        w.dial_time = Duration::from_millis(3 + 20 * (seed % 4));
+        w.lag = Duration::from_millis(5);
+        w.ends[b].rate = Some(1000);
+        let file = file(2 << 20);
+        let headers = format!("Failure-Report: {report}\r\n");
+        for i in 0..2 {
+            w.ends[a].send_with(&path, &format!("file{i}"), &file, &headers, "1-2097152/2097152", '$');
+        }
+        w.run(Duration::from_secs(8));
+        for i in 0..2 {
+            let came = w.ends[b].message(&format!("file{i}"));
+            assert!(came.as_deref() == Some(&file[..]), "{report} {seed} file {i}: {:?}", came.map(|c| c.len()));
+        }
+        assert_eq!(w.shard(0, 0).counts().bulk_switches, 1, "{report}");
+        assert_eq!(w.ends[a].count(Method::Report), 0);
+        let most = if report == "yes" { 5 * (256 << 10) } else { 16 << 20 };
+        assert!(w.most_buffered < most, "{}", w.most_buffered);
+        w.assert_nothing_left();
+    }
+}
+
+#[test]
 fn a_bulk_link_is_used_again_and_closed_when_idle() {
     let mut w = relays((1, 1), peer(true, true));
     let (a, b, path) = pair(&mut w, "x", (0, 0));

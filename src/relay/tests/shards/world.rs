@@ -71,6 +71,12 @@ pub(crate) struct World {
     pub(crate) piece: usize,
     /// Dials that were asked for.
     pub(crate) dials: Vec<Dial>,
+    /// How long a dial takes.
+    pub(crate) dial_time: Duration,
+    dialling: VecDeque<(Moment, usize, usize, LinkId, Dial)>,
+    /// How long octets take between relays on links that are no bulk links.
+    pub(crate) lag: Duration,
+    lagging: VecDeque<(Moment, usize, usize, Vec<u8>)>,
     bulk_wires: Vec<usize>,
     pub(crate) most_buffered: usize,
     pub(crate) closings: Vec<CloseReason>,
@@ -90,6 +96,10 @@ impl World {
             delay: None,
             piece: 16 << 10,
             dials: Vec::new(),
+            dial_time: Duration::ZERO,
+            dialling: VecDeque::new(),
+            lag: Duration::ZERO,
+            lagging: VecDeque::new(),
             bulk_wires: Vec::new(),
             most_buffered: 0,
             closings: Vec::new(),
@@ -315,7 +325,9 @@ impl World {
                 && self.wires.get(*wire).is_some_and(|w| !w.toward[*side].is_empty())
         });
         let tick = slow.then(|| Moment::from_nanos((self.now.as_nanos() / 1_000_000 + 1) * 1_000_000));
-        timers.chain(mail).chain(tick).min()
+        let dial = self.dialling.front().map(|d| d.0);
+        let lag = self.lagging.front().map(|l| l.0);
+        timers.chain(mail).chain(tick).chain(dial).chain(lag).min()
     }
 
     /// Until nothing moves at this instant.
@@ -349,6 +361,17 @@ impl World {
 
     fn deliver(&mut self) -> bool {
         let mut moved = false;
+        while self.dialling.front().is_some_and(|d| d.0 <= self.now) {
+            let Some((_, h, s, id, to)) = self.dialling.pop_front() else { break };
+            self.dial(h, s, id, to);
+            self.drain(h, s);
+            moved = true;
+        }
+        while self.lagging.front().is_some_and(|l| l.0 <= self.now) {
+            let Some((_, wire, side, octets)) = self.lagging.pop_front() else { break };
+            self.wires[wire].toward[side].extend(&octets);
+            moved = true;
+        }
         for h in 0..self.hosts.len() {
             let n = self.hosts[h].shards.len();
             for at in 0..n * n {
@@ -435,7 +458,10 @@ impl World {
         if !octets.is_empty() {
             relay.handle_written(id, octets.len(), self.now);
         }
-        if self.wires[wire].sides[1 - side] != Side::Closed {
+        let between = matches!(self.wires[wire].sides[1 - side], Side::Link { .. } | Side::Moving);
+        if between && !self.lag.is_zero() && !self.bulk_wires.contains(&wire) {
+            self.lagging.push_back((self.now + self.lag, wire, 1 - side, octets.clone()));
+        } else if self.wires[wire].sides[1 - side] != Side::Closed {
             self.wires[wire].toward[1 - side].extend(&octets);
         }
         self.drain(host, shard);
@@ -475,7 +501,7 @@ impl World {
                 let account = Account { ha1, relay: true, lease: true };
                 self.hosts[h].shards[s].handle_account(link, ticket, Ok(Some(account)), self.now);
             }
-            Output::Dial { link, to, .. } => self.dial(h, s, link, to),
+            Output::Dial { link, to, .. } => self.dialling.push_back((self.now + self.dial_time, h, s, link, to)),
             Output::Close { link, .. } => {
                 if let Some((wire, side)) = self.links.remove(&(h, s, link.as_u64())) {
                     self.wires[wire].sides[side] = Side::Closed;
