@@ -2,6 +2,7 @@
 # Counts instructions and compares them with benches/instructions.baseline: fails when one is more than 5 % worse.
 # `benches/instructions.sh --accept` makes what is measured now the new baseline.
 # Needs valgrind and: cargo install --locked gungraun-runner --version 0.20.0
+# Counts hold for one compiler and one kind of CPU (memchr and libc choose their code by it): accept anew after a change.
 set -eu
 cd "$(dirname "$0")/.."
 baseline=benches/instructions.baseline
@@ -30,7 +31,7 @@ awk '
         seen[$1] = 1
         if (!($1 in before)) { printf "%-28s %9d  not in the baseline\n", $1, $2; bad = 1; next }
         change = ($2 / before[$1] - 1) * 100
-        printf "%-28s %9d %+6.1f %%%s\n", $1, $2, change, change > 5 ? "  WORSE" : ""
+        printf "%-28s %9d %+6.1f %%%s\n", $1, $2, change, (change > 5 ? "  WORSE" : "")
         if (change > 5) bad = 1
     }
     END {

@@ -23,8 +23,9 @@ fn head() -> String {
     )
 }
 
-fn frame(body: &[u8]) -> Bytes {
-    [head().as_bytes(), b"\r\n", body, b"\r\n-------", TID.as_bytes(), b"$\r\n"].concat().into()
+fn frame(tid: &str, body: &[u8]) -> Bytes {
+    let head = head().replace(TID, tid);
+    [head.as_bytes(), b"\r\n", body, b"\r\n-------", tid.as_bytes(), b"$\r\n"].concat().into()
 }
 
 fn cycle(unit: &str, length: usize) -> Vec<u8> {
@@ -47,23 +48,29 @@ fn decode(decoder: &mut Decoder, mut frame: Bytes) {
 fn decoding(c: &mut Criterion) {
     let text = "It was the best of times, it was the worst of times, it was the age of wisdom. ";
     let mut group = c.benchmark_group("decode");
-    let mut measure = |name: &str, body: Vec<u8>| {
-        let frame = frame(&body);
+    let mut measure = |name: &str, tid: &str, body: Vec<u8>| {
+        let frame = frame(tid, &body);
         let mut decoder = Decoder::new(Limits::default());
         group.throughput(Throughput::Bytes(frame.len() as u64));
         group.bench_function(name, |b| b.iter(|| decode(&mut decoder, black_box(frame.clone()))));
     };
-    measure("200 B", cycle(text, 200));
-    measure("2 KiB", cycle(text, 2048));
-    measure("64 KiB", cycle(text, 65_536));
+    measure("200 B", TID, cycle(text, 200));
+    measure("2 KiB", TID, cycle(text, 2048));
+    measure("64 KiB", TID, cycle(text, 65_536));
     let (first, middle, last) = (&TID[1..], TID.replace('q', "_"), &TID[..TID.len() - 1]);
-    measure("64 KiB of lines", cycle(&format!("{}\r\n", text.trim_end()), 65_536));
-    measure("64 KiB of hyphens", cycle("-", 65_536));
-    measure("64 KiB of CRLF", cycle("\r\n", 65_536));
-    measure("64 KiB near miss in the last octet", cycle(&format!("\r\n-------{last}_$\r\n"), 65_536));
-    measure("64 KiB near miss in the first octet", cycle(&format!("\r\n-------_{first}$\r\n"), 65_536));
-    measure("64 KiB near miss in the middle", cycle(&format!("\r\n-------{middle}$\r\n"), 65_536));
-    measure("64 KiB near miss in the flag", cycle(&format!("\r\n-------{TID}*\r\n"), 65_536));
+    measure("64 KiB of lines", TID, cycle(&format!("{}\r\n", text.trim_end()), 65_536));
+    measure("64 KiB of hyphens", TID, cycle("-", 65_536));
+    measure("64 KiB of CRLF", TID, cycle("\r\n", 65_536));
+    measure("64 KiB near miss in the last octet", TID, cycle(&format!("\r\n-------{last}_$\r\n"), 65_536));
+    measure("64 KiB near miss in the first octet", TID, cycle(&format!("\r\n-------_{first}$\r\n"), 65_536));
+    measure("64 KiB near miss in the middle", TID, cycle(&format!("\r\n-------{middle}$\r\n"), 65_536));
+    measure("64 KiB near miss in the flag", TID, cycle(&format!("\r\n-------{TID}*\r\n"), 65_536));
+    let mixed = (0..TID.len()).map(|at| format!("\r\n-------{}_{}$\r\n", &TID[..at], &TID[at + 1..]));
+    measure("64 KiB near misses in turn", TID, cycle(&mixed.collect::<String>(), 65_536));
+    measure("64 KiB of beginnings", TID, cycle(&format!("\r\n-------{}", &TID[..1]), 65_536));
+    measure("64 KiB of beginnings, short transact-id", "a", cycle("\r\n-------a", 65_536));
+    measure("64 KiB near miss, short transact-id", "a", cycle("\r\n-------a$\r_", 65_536));
+    measure("64 KiB near miss, transact-id of four", "abcd", cycle("\r\n-------abcd$\r_", 65_536));
     group.finish();
 }
 

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bytesize::ByteSize;
 use chappe::accounts::{ha1_text, htdigest_line};
 use chappe::auth::Algorithm;
 use chappe::config::Config;
+use chappe::demo::{DemoOptions, present};
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod run;
@@ -48,6 +50,12 @@ enum Command {
         #[arg(long)]
         ha1: bool,
     },
+    /// Show chat both ways and a file through a relay of this build, every octet verified.
+    Demo {
+        /// Length of the file.
+        #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+        file: ByteSize,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -61,6 +69,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run::run(config.as_deref()),
         Command::Check { config } => check(&config),
         Command::Passwd { user, realm, algorithm, ha1 } => passwd(&user, &realm, algorithm, ha1),
+        Command::Demo { file } => show(file),
     }
 }
 
@@ -81,6 +90,27 @@ fn check(path: &Path) -> ExitCode {
         Err(problems) => {
             eprintln!("{problems}");
             ExitCode::from(CONFIGURATION)
+        }
+    }
+}
+
+fn show(file: ByteSize) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = DemoOptions { file_size: file.as_u64(), ..DemoOptions::default() };
+    match runtime.block_on(present(&options)) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("demo failed: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Memory: it follows what the quotas account for, never the size of a message. Meaningful only at full speed.
 
+#![expect(clippy::disallowed_methods, reason = "a test is no part of the relay")]
+
 mod support;
 
 use std::time::{Duration, Instant};

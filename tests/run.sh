@@ -55,6 +55,7 @@ demo() { cargo run --release -- demo; }
 # Tests that mean something only at full speed are marked
 # #[cfg_attr(debug_assertions, ignore = "needs a release build")]: a plain `cargo test` passes them over, this runs their files.
 release() {
+    need ip iproute2
     local file
     for file in $(grep -ls 'cfg_attr(debug_assertions, ignore' tests/*.rs); do
         run_tests --release --test "$(basename "$file" .rs)"

@@ -1,5 +1,7 @@
 //! A phone that vanishes without a word: in a network namespace whose link goes down. Needs root; takes up to two minutes.
 
+#![expect(clippy::disallowed_methods, reason = "a test is no part of the relay")]
+
 mod support;
 
 use std::process::Command;

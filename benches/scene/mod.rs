@@ -112,7 +112,8 @@ impl Scene {
             self.drive();
         }
         if let Some(far) = self.far.filter(|_| !self.answers.is_empty()) {
-            let answers = Bytes::from(std::mem::take(&mut self.answers));
+            let answers = Bytes::copy_from_slice(&self.answers);
+            self.answers.clear();
             self.relay.handle_data(far, answers, self.now);
             self.drive();
         }

@@ -47,7 +47,7 @@ const MIB: usize = 1024 * KIB;
 const MINUTE: Duration = Duration::from_secs(60);
 
 limits! {
-    // Tokens and transactions (msrp-relay.md 7).
+    // Tokens and transactions.
     /// Tokens that one user may hold.
     tokens_per_user: u32 = 200,
     /// Tokens that one connection may hold.
@@ -65,7 +65,7 @@ limits! {
     /// REPORTs that we make per session and second; beyond it they are coalesced.
     reports_per_session_per_second: u32 = 50,
 
-    // Paths and frames (msrp-core.md 1.6).
+    // Paths and frames.
     /// URIs in one To-Path or From-Path; beyond it 400.
     path_uris: u32 = 16,
     /// Hops inside this relay that one request may take.
@@ -111,7 +111,7 @@ limits! {
     /// Bad requests that a connection may make.
     bad_requests_per_minute: u32 = 20,
 
-    // Flow (msrp-relay.md 6).
+    // Flow.
     /// Octets queued for one session before its sender is no longer read.
     session_buffer: usize = 256 * KIB,
     /// Octets queued on one link.

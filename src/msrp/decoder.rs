@@ -1,4 +1,4 @@
-//! The incremental decoder: octets in, events out, the same ones however the input is cut (msrp-core.md 2).
+//! The incremental decoder: octets in, events out, the same ones however the input is cut.
 
 use bytes::{Buf, Bytes, BytesMut};
 

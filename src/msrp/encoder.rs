@@ -21,7 +21,7 @@ pub enum RangeOut {
     Omit,
 }
 
-/// Head of a forwarded request (RFC 4976 6; msrp-relay.md 5.1, 5.2): the first `pops` URIs of To-Path move to the front
+/// Head of a forwarded request (RFC 4976 6): the first `pops` URIs of To-Path move to the front
 /// of From-Path, newest first; all other headers follow as received and in order, except Byte-Range (see [`RangeOut`])
 /// and Content-Type, which comes last. With `body` the empty line is included, without it all MIME headers are left out.
 ///
@@ -73,7 +73,7 @@ pub fn forward_request(out: &mut Vec<u8>, head: &Head, tid: &[u8], pops: usize, 
     }
 }
 
-/// An end-to-end response on its way back (msrp-relay.md 5.1, last row), complete with its end-line: the first `pops`
+/// An end-to-end response on its way back, complete with its end-line: the first `pops`
 /// URIs of To-Path move to the front of From-Path, all other headers follow as received.
 pub fn forward_response(out: &mut Vec<u8>, head: &Head, tid: &[u8], pops: usize) {
     let Kind::Response(status) = head.kind() else { return };

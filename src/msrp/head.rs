@@ -174,6 +174,12 @@ impl Head {
         self.scan.from_path.map(|line| Path::new(line.value.of(&self.bytes)))
     }
 
+    /// The lines of both paths as received; `None` unless both stand where they must.
+    pub fn path_lines(&self) -> Option<&[u8]> {
+        let (to, from) = (self.scan.to_path?, self.scan.from_path?);
+        self.bytes.get(usize::from(to.whole.start)..usize::from(from.whole.end))
+    }
+
     /// Message-ID.
     pub fn message_id(&self) -> Option<&[u8]> {
         self.scan.message_id.map(|line| line.value.of(&self.bytes))

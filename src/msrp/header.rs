@@ -38,13 +38,16 @@ impl Known {
             19 => &[(b"Authentication-Info", Known::AuthenticationInfo)],
             _ => &[],
         };
-        candidates.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, known)| *known)
+        // Nearly everybody writes names as the RFC does: that spelling is one comparison of a few words.
+        let exact = candidates.iter().find(|(known, _)| name == *known);
+        exact.or_else(|| candidates.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))).map(|(_, known)| *known)
     }
 }
 
 /// Whether the header belongs to the body and is meaningless without one.
 pub(super) fn is_mime(name: &[u8]) -> bool {
-    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"Content-"))
+    matches!(name.first(), Some(b'C' | b'c'))
+        && name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"Content-"))
 }
 
 /// Splits a line at its colon if what stands before is a name: a letter, then token characters, 64 at most.

@@ -41,7 +41,12 @@ impl<'a> Path<'a> {
 
     /// The texts of the URIs in order.
     pub fn texts(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.0.split(|c| is_space(*c)).filter(|text| !text.is_empty())
+        let mut rest = trim_start(self.0);
+        std::iter::from_fn(move || {
+            let (text, tail) = rest.split_at(end_of_text(rest));
+            rest = trim_start(tail);
+            Some(text).filter(|text| !text.is_empty())
+        })
     }
 
     /// The leftmost URI.
@@ -60,8 +65,7 @@ impl<'a> Path<'a> {
     pub fn after(&self, n: usize) -> &'a [u8] {
         let mut value = trim(self.0);
         for _ in 0..n {
-            let end = value.iter().position(|c| is_space(*c)).unwrap_or(value.len());
-            value = trim_start(&value[end..]);
+            value = trim_start(&value[end_of_text(value)..]);
         }
         value
     }
@@ -91,6 +95,11 @@ impl<'a> Path<'a> {
         }
         if count == 0 { Err(PathError::Empty) } else { Ok(()) }
     }
+}
+
+/// Where the first URI of `text` ends.
+fn end_of_text(text: &[u8]) -> usize {
+    memchr::memchr2(b' ', b'\t', text).unwrap_or(text.len())
 }
 
 fn is_space(octet: u8) -> bool {

@@ -1,5 +1,5 @@
 //! AUTH for this relay: the checks in their order, the look-up outside, the token (RFC 4976 sections 5.1, 6.3 and 9.1;
-//! msrp-relay.md 3).
+//! AMB-48 to 56).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What leaves on a link, in which order and in which pieces (RFC 4975 section 7.1.1; msrp-relay.md 5.5 and 6).
+//! What leaves on a link, in which order and in which pieces (RFC 4975 section 7.1.1).
 //!
 //! Responses, REPORTs and other whole frames go first. Sessions that share the link take turns, measured in octets. A
 //! chunk whose octets are all there leaves in one piece; one that is still arriving is begun after its hold and gives

@@ -152,7 +152,7 @@ impl Flow {
         }
     }
 
-    /// Octets that the next part would take, if it may leave now (DESIGN: the hold rule): the front chunk has ended, or so
+    /// Octets that the next part would take, if it may leave now (the hold rule): the front chunk has ended, or so
     /// much of it is there that a full part leaves a rest worth sending, or it has waited long enough.
     pub(super) fn ready(&self, now: Moment) -> Option<Ready> {
         let front = self.queue.front()?;

@@ -11,6 +11,10 @@ use crate::msrp::{Event, Flag, Head, Kind, MAX_NON_SEND_BODY, Method};
 
 /// Malformed responses that a link may send before it is closed.
 const BAD_RESPONSES: u32 = 100;
+/// Requests without somebody to answer to, of which the last closes a link that is in use.
+const UNANSWERABLE: u32 = 3;
+/// Longer path lines are checked anew each time rather than kept.
+const CHECKED_PATHS: usize = 1024;
 
 impl Relay {
     /// Octets arrived on a link (plaintext). What cannot be dealt with yet waits in the link and stops its reading.
@@ -29,7 +33,8 @@ impl Relay {
         loop {
             let queue = self.settings.limits.response_queue;
             let Some(link) = self.links.get_mut(id) else { return };
-            if !link.wants_input(queue) && !(link.eof && link.may_finish(queue)) {
+            let go_on = if link.eof { link.may_finish(queue) } else { link.wants_input(queue) };
+            if !go_on {
                 break;
             }
             match link.decoder.next() {
@@ -172,14 +177,30 @@ impl Relay {
         Ok(())
     }
 
-    /// A frame that cannot be answered: counted; tolerated a few times on a link that is in use.
+    /// As [`Relay::check_request`] for a SEND, whose paths are mostly those of the link's last one and checked already.
+    pub(super) fn check_send(&mut self, id: LinkId, head: &Head) -> Result<(), Option<Refusal>> {
+        let lines = head.path_lines().unwrap_or_default();
+        let Some(link) = self.links.get(id) else { return Err(None) };
+        if head.fault().is_none() && !lines.is_empty() && link.checked_paths == lines {
+            return Ok(());
+        }
+        self.check_request(head)?;
+        if let Some(link) = self.links.get_mut(id)
+            && lines.len() <= CHECKED_PATHS
+        {
+            link.checked_paths.clear();
+            link.checked_paths.extend_from_slice(lines);
+        }
+        Ok(())
+    }
+
+    /// A frame that cannot be answered: counted; tolerated twice on a link that is in use (RFC 4976 section 6.4.1).
     pub(super) fn unanswerable(&mut self, id: LinkId, now: Moment) {
         self.counts.unanswerable += 1;
-        let unbound = self.links.get(id).is_some_and(|l| !l.in_session() && l.meta.relay.is_none());
-        if unbound {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.unanswerable += 1;
+        if link.meta.relay.is_none() && (!link.in_session() || link.unanswerable >= UNANSWERABLE) {
             self.close_now(id, CloseReason::Framing, now);
-        } else {
-            self.count_bad(id, now);
         }
     }
 
@@ -207,7 +228,7 @@ impl Relay {
         }
     }
 
-    /// Refuses a request: a response where one may be sent, silence otherwise (msrp-relay.md 4).
+    /// Refuses a request: a response where one may be sent, silence otherwise.
     pub(super) fn refuse(&mut self, id: LinkId, head: &Head, refusal: Refusal, now: Moment) {
         self.counts.refusals[refusal.kind() as usize] += 1;
         let report = head.kind() == Kind::Request(Method::Report);

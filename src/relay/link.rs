@@ -218,6 +218,8 @@ pub struct Link {
     pub(super) decoder: Decoder,
     pub(super) frame: Frame,
     pub(super) waiting: Option<Waiting>,
+    /// Path lines of the last SEND that were checked: most chunks bring the same ones.
+    pub(super) checked_paths: Vec<u8>,
     pub(super) egress: Egress,
     pub(super) transactions: Transactions,
     pub(super) reverse: HashMap<Tid, Reverse, foldhash::fast::FixedState>,
@@ -236,6 +238,7 @@ pub struct Link {
     pub(super) challenges: u32,
     pub(super) remote_auth_failures: (u32, Moment),
     pub(super) bad_requests: (u32, Moment),
+    pub(super) unanswerable: u32,
     /// Flows fed by this link that are full: it is not read meanwhile.
     pub(super) full_flows: u32,
     /// Octets in flows fed by this link: counted then, and what came since.
@@ -262,6 +265,7 @@ impl Link {
             decoder: Decoder::new(wire),
             frame: Frame::None,
             waiting: None,
+            checked_paths: Vec::new(),
             egress: Egress::default(),
             transactions: Transactions::default(),
             reverse: HashMap::with_hasher(foldhash::fast::FixedState::default()),
@@ -277,6 +281,7 @@ impl Link {
             challenges: 0,
             remote_auth_failures: (0, Moment::ZERO),
             bad_requests: (0, Moment::ZERO),
+            unanswerable: 0,
             full_flows: 0,
             fed: (Moment::ZERO, 0),
             head_since: None,

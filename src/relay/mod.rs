@@ -34,6 +34,7 @@ mod timer;
 mod transaction;
 mod transit;
 mod view;
+mod way;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Exactly one failure signal for each accepted SEND (msrp-relay.md 5.4): parts settle, a failed chunk becomes one error
+//! Exactly one failure signal for each accepted SEND: parts settle, a failed chunk becomes one error
 //! response while it still arrives, or one REPORT afterwards.
 
 use std::sync::Arc;
@@ -240,7 +240,7 @@ impl Relay {
         }
     }
 
-    /// No more of this message is accepted for a while (msrp-relay.md 5.4).
+    /// No more of this message is accepted for a while.
     pub(super) fn poison(&mut self, id: SourceId, message: Option<&[u8]>, status: Status, now: Moment) {
         let (most, time) = (self.settings.limits.poisoned_per_session, self.settings.limits.poison);
         let (Some(source), Some(message)) = (self.sources.get_mut(id), message) else { return };
@@ -387,7 +387,7 @@ impl Relay {
             source.full_since = now;
         }
         let Some(l) = self.links.get_mut(link) else { return };
-        // A link of many sessions is not stopped for one of them (msrp-relay.md 6).
+        // A link of many sessions is not stopped for one of them.
         if was || l.shared() {
             return;
         }

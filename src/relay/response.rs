@@ -1,5 +1,5 @@
 //! Responses: those we send, those that settle a SEND of ours, those that travel back end to end (RFC 4976 section
-//! 6.4.3; msrp-relay.md 5.8).
+//! 6.4.3).
 
 use super::Relay;
 use super::link::{CloseReason, LinkId, Reverse};
@@ -27,7 +27,7 @@ impl Relay {
         self.touch(id);
     }
 
-    /// A relay's link is not stopped when it does not read our responses, so there must be an end (msrp-relay.md 6).
+    /// A relay's link is not stopped when it does not read our responses, so there must be an end.
     pub(super) fn watch_responses(&mut self, id: LinkId, now: Moment) {
         let most = self.settings.limits.response_queue;
         if self.links.get(id).is_some_and(|l| l.meta.relay.is_some() && l.egress.queued_urgent() > most) {

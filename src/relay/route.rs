@@ -1,4 +1,4 @@
-//! Who may send what where: admission of requests (RFC 4976 sections 6.2 to 6.4; msrp-relay.md 4).
+//! Who may send what where: admission of requests (RFC 4976 sections 6.2 to 6.4).
 //!
 //! From-owner traffic goes to any next hop that policy allows, to-owner traffic to the owner and nobody else.
 //! Identity is the link or the peer relay's verified name, never what a header claims.
@@ -176,7 +176,7 @@ impl Settings {
 }
 
 impl Relay {
-    /// Admission (msrp-relay.md 4): `skip` leading URIs have been dealt with by another shard, with `from_first` as the
+    /// Admission: `skip` leading URIs have been dealt with by another shard, with `from_first` as the
     /// sender's own URI.
     pub(super) fn admit(
         &mut self,
@@ -348,7 +348,7 @@ impl Relay {
         }
     }
 
-    /// From-owner: a known far side, a link that leads there already, or a connection to make (msrp-relay.md 8).
+    /// From-owner: a known far side, a link that leads there already, or a connection to make.
     fn outward(&mut self, token: TokenId, text: &[u8], next: &Uri<'_>) -> Result<Binding, Refusal> {
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
         // IOP-19: a URI that a link is bound to is never dialled.

@@ -81,6 +81,15 @@ impl TokenId {
         (t[LABEL] == b'.').then_some(TokenId(t))
     }
 
+    /// The token in the text of a URI that is known to be well-formed: what stands between the slash behind the authority
+    /// and the semicolon.
+    pub(super) fn of_uri(text: &[u8]) -> Option<TokenId> {
+        let semicolon = memchr::memchr(b';', text)?;
+        let before = &text[..semicolon];
+        let slash = before.len().checked_sub(TOKEN + 1)?;
+        (before[slash] == b'/').then(|| TokenId::parse(&before[slash + 1..]))?
+    }
+
     /// What the label says, if it is well-formed.
     pub fn label(&self) -> Option<Label> {
         Some(Label {
@@ -233,5 +242,21 @@ mod tests {
         assert_eq!(TokenId::parse(&t.as_bytes()[1..]), None);
         assert!(!format!("{t:?}").contains(std::str::from_utf8(&t.as_bytes()[9..]).expect("ascii")));
         assert_ne!(t, TokenId::random(label, &mut rng));
+    }
+
+    #[test]
+    fn a_token_is_found_in_its_uri() {
+        let mut rng = ChaCha12Rng::from_seed([1; 32]);
+        let t = TokenId::random(Label { node: 0, generation: 0, shard: 0 }, &mut rng);
+        let id = std::str::from_utf8(t.as_bytes()).expect("ascii");
+        for (uri, found) in [
+            (format!("msrps://r.example:1/{id};tcp"), Some(t)),
+            (format!("msrps://r.example:1/{id};tcp;x=/{id}"), Some(t)),
+            (format!("msrps://r.example:1/x{id};tcp"), None),
+            (format!("{id};tcp"), None),
+            (format!("msrps://r.example:1/{id}"), None),
+        ] {
+            assert_eq!(TokenId::of_uri(uri.as_bytes()), found, "{uri}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Shards: what one says to another, and links that move between them (DESIGN: mailboxes first, moving second).
+//! Shards: what one says to another, and links that move between them.
 //!
 //! Any pair of links can be served over mailboxes: the asking shard keeps the [`Source`](super::source::Source), the
 //! shard of the other link the [`Flow`](super::flow::Flow), and parcels carry octets one way, credit and outcomes the

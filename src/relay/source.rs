@@ -106,7 +106,7 @@ impl Source {
     }
 }
 
-/// Whether a failure with this code concerns the whole message (msrp-relay.md 5.4, last rule).
+/// Whether a failure with this code concerns the whole message.
 pub(super) fn poisons(status: Status) -> bool {
     [Status::FORBIDDEN, Status::TOO_LARGE, Status::UNSUPPORTED_MEDIA, Status::NO_SESSION, Status::IN_USE]
         .contains(&status)

@@ -165,7 +165,7 @@ impl Relay {
         .min()
     }
 
-    /// Next hops that stayed silent: 408 for `yes`, nothing for `partial` (msrp-relay.md 5.4).
+    /// Next hops that stayed silent: 408 for `yes`, nothing for `partial`.
     fn expire_transactions(&mut self, id: LinkId, now: Moment) {
         let wait = self.settings.limits.transaction;
         while let Some((t, failure)) = self.links.get_mut(id).and_then(|l| l.transactions.expired(wait, now)) {
@@ -195,7 +195,7 @@ impl Relay {
         }
     }
 
-    /// A queue without progress fails what it holds: 408 (msrp-relay.md 6).
+    /// A queue without progress fails what it holds: 408.
     fn check_queues(&mut self, id: LinkId, now: Moment) {
         let limit = self.settings.limits.queue_stall;
         let Some(link) = self.links.get(id) else { return };

@@ -1,4 +1,4 @@
-//! Who may send what where (msrp-relay.md 4): the steps of admission and the table of verdicts.
+//! Who may send what where: the steps of admission and the table of verdicts.
 
 use rstest::rstest;
 
@@ -301,4 +301,21 @@ fn rly_67_iop_36_links_are_shared_unless_configured_otherwise() {
         }
         assert_eq!(net.dialled.len(), dials);
     }
+}
+
+#[test]
+fn adv_c16_request_without_a_sender_is_skipped_twice() {
+    let mut s = Scene::new();
+    let nobody = format!("MSRP abcd1234 SEND\r\nTo-Path: {} {TOMAS}\r\nMessage-ID: m\r\n-------abcd1234$\r\n", s.token);
+    for _ in 0..2 {
+        s.net.write(s.ines, &nobody);
+        let tid = s.ines_writes(&s.send().id("m").body("x"));
+        assert_eq!(s.codes(&tid), [200]);
+    }
+    assert!(s.codes("abcd1234").is_empty());
+    s.net.write(s.ines, &nobody);
+    assert_eq!(s.net.closed, [CloseReason::Framing]);
+    let stranger = s.net.client(0);
+    s.net.write(stranger, &nobody);
+    assert!(s.net.ends[stranger].closed, "nothing is bound to this one");
 }

@@ -1,4 +1,4 @@
-//! AUTH at this relay (msrp-relay.md 3): the table of findings in its order, token life, quotas, look-ups.
+//! AUTH at this relay: the table of findings in its order, token life, quotas, look-ups.
 
 use rstest::rstest;
 

@@ -113,6 +113,17 @@ fn step() -> impl Strategy<Value = Step> {
 struct World {
     net: Network,
     clients: Vec<(usize, String, Option<Request>)>,
+    sent: Vec<Sent>,
+}
+
+/// A SEND that a client has written, at least its head.
+struct Sent {
+    end: usize,
+    tid: String,
+    message: String,
+    wish: &'static str,
+    /// Leaves every relay in one piece.
+    small: bool,
 }
 
 fn uri(n: usize) -> String {
@@ -141,7 +152,7 @@ impl World {
                 (end, token, None)
             })
             .collect();
-        World { net, clients }
+        World { net, clients, sent: Vec::new() }
     }
 
     /// To-Path of client `from` toward `to`: clients by their tokens, two far ends, and nobody.
@@ -159,6 +170,39 @@ impl World {
         let path = self.path(from, to);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         Request::new(method, &path, &uri(from))
+    }
+
+    fn remember(&mut self, from: u8, message: u8, wish: &'static str, tid: &str, small: bool) {
+        let end = self.clients[usize::from(from)].0;
+        self.sent.push(Sent { end, tid: tid.to_owned(), message: format!("m{from}{message}"), wish, small });
+    }
+
+    /// Each SEND has at most one answer, and the REPORTs on a message are no more than its accepted chunks (RLY-54);
+    /// where a chunk is cut by one relay, the next may tell of each piece.
+    fn check_signals(&self) {
+        let mut accepted = std::collections::HashMap::new();
+        for s in &self.sent {
+            let codes = self.net.ends[s.end].codes(&s.tid);
+            match (s.wish, &codes[..]) {
+                ("yes", []) | ("partial" | "no", []) | ("yes", [_]) => {}
+                ("partial", [code]) if *code != 200 => {}
+                other => panic!("answers to {}: {other:?}", s.tid),
+            }
+            let refused = codes.first().is_some_and(|code| *code != 200);
+            if s.wish != "no" && !refused {
+                *accepted.entry((s.end, s.message.clone())).or_insert(0) += 1;
+            }
+        }
+        for (end, e) in self.net.ends.iter().enumerate() {
+            let mut told = std::collections::HashMap::new();
+            for r in e.reports().into_iter().filter(|r| r.reported() != Some(200) && !r.message().is_empty()) {
+                *told.entry((end, r.message())).or_insert(0) += 1;
+            }
+            for (of, n) in told {
+                let whole = self.sent.iter().all(|s| (s.end, &s.message) != (of.0, &of.1) || s.small);
+                assert!(!whole || n <= accepted.get(&of).copied().unwrap_or(0), "{n} reports on {of:?}");
+            }
+        }
     }
 
     /// Ends what is under way at a client, so that another frame may begin.
@@ -179,6 +223,7 @@ impl World {
                 let r = self.request("SEND", from, to).id(&format!("m{from}{message}"));
                 let r = r.failure_report(WISHES[usize::from(wish)]).flag(flag);
                 let r = if ranged { r.range(&format!("1-{len}/{len}")) } else { r };
+                self.remember(from, message, WISHES[usize::from(wish)], &r.tid, len <= 2048);
                 self.net.write(self.clients[usize::from(from)].0, r.body(pattern(len)).octets());
             }
             Step::Begin { from, to, message, len, wish } => {
@@ -186,6 +231,7 @@ impl World {
                 let r = self.request("SEND", from, to).id(&format!("m{from}{message}"));
                 let r = r.failure_report(WISHES[usize::from(wish)]).body("");
                 let end = self.clients[usize::from(from)].0;
+                self.remember(from, message, WISHES[usize::from(wish)], &r.tid, false);
                 self.net.write(end, [r.head(), pattern(len)].concat());
                 self.clients[usize::from(from)].2 = Some(r);
             }
@@ -254,6 +300,7 @@ impl World {
         for node in &self.net.nodes {
             node.shards[0].assert_empty();
         }
+        self.check_signals();
         assert_eq!(self.net.leases, 0, "each lease is given back");
     }
 }

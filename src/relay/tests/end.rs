@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use crate::moment::Moment;
 use crate::msrp::{Decoder, Event, FailureReport, Flag, Head, Kind, Limits, Method, Status, response};
 
 /// A frame that an end has received.
@@ -12,7 +11,6 @@ pub(super) struct Frame {
     pub(super) body: Vec<u8>,
     pub(super) has_body: bool,
     pub(super) flag: Flag,
-    pub(super) at: Moment,
 }
 
 impl Frame {
@@ -100,7 +98,7 @@ impl End {
     }
 
     /// Octets from the network. What is no MSRP is a failure of the relay.
-    pub(super) fn receive(&mut self, octets: &[u8], now: Moment) {
+    pub(super) fn receive(&mut self, octets: &[u8]) {
         self.raw.extend_from_slice(octets);
         self.decoder.feed(Bytes::copy_from_slice(octets));
         while let Some(event) = self.decoder.next().expect("the relay writes MSRP") {
@@ -113,7 +111,7 @@ impl End {
                 Event::End(flag) => {
                     let (head, has_body) = self.head.take().expect("a head comes first");
                     let body = std::mem::take(&mut self.body);
-                    let frame = Frame { head, body, has_body, flag, at: now };
+                    let frame = Frame { head, body, has_body, flag };
                     self.respond(&frame);
                     self.frames.push(frame);
                 }

@@ -1,4 +1,4 @@
-//! Exactly one failure signal for each accepted SEND (msrp-relay.md 5.4).
+//! Exactly one failure signal for each accepted SEND.
 
 use rstest::rstest;
 

@@ -1,4 +1,4 @@
-//! Back-pressure and what it must not do (msrp-relay.md 6): stop and resume, false 408s, deadlock, shared relay links.
+//! Back-pressure and what it must not do: stop and resume, false 408s, deadlock, shared relay links.
 
 use super::chunk::{Request, pattern};
 use super::end::Answer;

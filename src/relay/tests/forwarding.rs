@@ -1,4 +1,4 @@
-//! SENDs on their way through one relay: answers, paths, headers, ranges (msrp-relay.md 5.1 to 5.3).
+//! SENDs on their way through one relay: answers, paths, headers, ranges.
 
 use super::chunk::{Request, pattern};
 use super::scene::{INES, Scene, TOMAS};

@@ -1,4 +1,4 @@
-//! Chunks that give way, end early, or hold their own end-line (CORE-46, RLY-83 to 86; msrp-relay.md 5.5 and 5.6).
+//! Chunks that give way, end early, or hold their own end-line (CORE-46, RLY-83 to 86).
 
 use super::chunk::{Request, pattern};
 use super::end::{Answer, Frame};

@@ -266,7 +266,7 @@ impl Network {
             let side = &mut self.wires[wire].sides[i];
             let octets: Vec<u8> = side.socket.drain(..).collect();
             match std::mem::replace(&mut side.plug, Plug::Gone) {
-                Plug::End(end) if self.ends[end].reading => self.ends[end].receive(&octets, now),
+                Plug::End(end) if self.ends[end].reading => self.ends[end].receive(&octets),
                 Plug::Link(at, link) if Plug::Link(at, link) != gone => {
                     self.shard(at).handle_data(link, Bytes::from(octets), now);
                     self.shard(at).handle_lost(link, now);
@@ -364,7 +364,7 @@ impl Network {
         match plug {
             Plug::End(end) if self.ends[end].reading => {
                 let octets: Vec<u8> = socket.drain(..).collect();
-                self.ends[end].receive(&octets, now);
+                self.ends[end].receive(&octets);
                 true
             }
             Plug::Link(at, link) => {

@@ -1,4 +1,4 @@
-//! Chunks in parts: ranges, totals, flags, the hold rule (msrp-relay.md 5.5; RFC 4975 section 7.1.1).
+//! Chunks in parts: ranges, totals, flags, the hold rule (RFC 4975 section 7.1.1).
 
 use rstest::rstest;
 

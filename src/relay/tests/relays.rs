@@ -1,4 +1,4 @@
-//! Two relays between two clients (msrp-relay.md 10), and the roles of inner and outer relay in AUTH.
+//! Two relays between two clients, and the roles of inner and outer relay in AUTH.
 
 use super::chunk::{Request, authorization, parameter, pattern};
 use super::end::Answer;

@@ -1,4 +1,4 @@
-//! Requests other than SEND (msrp-relay.md 5.7 and 5.8): whole forwarding, ways back, late and odd responses.
+//! Requests other than SEND: whole forwarding, ways back, late and odd responses.
 
 use super::chunk::{Request, pattern};
 use super::end::Answer;
