@@ -9,13 +9,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::bulk::Lane;
 use super::event::LATENCY_BOUNDS_US;
 use super::flow::{Flow, FlowId, OpenPart, Queued, Ready, SMALL};
 use super::link::{LinkId, Phase};
 use super::pending::PendingId;
 use super::{Output, Relay};
 use crate::moment::Moment;
-use crate::msrp::{ByteRange, EndLineGuard, Flag, RangeOut, Tid, end_line, forward_request};
+use crate::msrp::{ByteRange, EndLineGuard, FailureReport, Flag, RangeOut, Tid, end_line, forward_request};
 
 /// Octets of SEND data that a session may write before another one gets its turn.
 const QUANTUM: i64 = 16 << 10;
@@ -213,6 +214,8 @@ impl Relay {
         flow.in_ring = false;
         if flow.queue.is_empty() && flow.orphan {
             self.end_flow(flow_id);
+        } else if flow.waits() {
+            // It is woken when it may go on.
         } else if flow.open.is_none() && flow.ready(now).is_some() {
             flow.in_ring = true;
             if let Some(link) = self.links.get_mut(id) {
@@ -256,6 +259,9 @@ impl Relay {
             }
         }
         let Some(flow) = self.flows.get_mut(flow_id) else { return false };
+        if pending.is_some() && report == FailureReport::Yes {
+            flow.awaited += 1;
+        }
         flow.open = Some(OpenPart { tid, guard: EndLineGuard::new(tid), start, written: 0 });
         if !whole {
             if let Some(link) = self.links.get_mut(id) {
@@ -289,6 +295,11 @@ impl Relay {
             link.egress.open = None;
             return true;
         };
+        if flow.gives_up_part() {
+            self.end_part(id, flow_id, Flag::More, now, out);
+            self.change_lanes(flow_id, now);
+            return true;
+        }
         let there = flow.next_of_open();
         let full = part.written >= flow.max_part;
         // What is nearly done is done before anything else, rather than leave a crumb for another part.
@@ -358,6 +369,7 @@ impl Relay {
         chunk.written += moved;
         part.written += moved;
         flow.deficit -= moved as i64;
+        flow.count_ahead(moved, limit);
         flow.last_progress = now;
         let drained = flow.drained(limit);
         let back = flow.back;
@@ -422,6 +434,8 @@ impl Relay {
         flow.charged -= cost;
         self.buffered -= cost;
         flow.last_progress = now;
+        flow.last = chunk.end.map(|flag| (flag, chunk.failure_report));
+        let (wanted, done) = (matches!(flow.lane, Lane::Wanted(_)), flow.followed && flow.queue.is_empty());
         if flow.drained(self.settings.limits.session_buffer) {
             let back = flow.back;
             self.credit(back, 0, true, now);
@@ -438,6 +452,12 @@ impl Relay {
             .observe(&LATENCY_BOUNDS_US, u64::try_from(now.since(chunk.arrived).as_micros()).unwrap_or(u64::MAX));
         if let Some(pending) = chunk.pending {
             self.all_parts_out(pending, now);
+        }
+        if wanted {
+            self.change_lanes(flow_id, now);
+        }
+        if done && let Some(link) = self.flows.get(flow_id).map(|f| f.link) {
+            self.let_follow(flow_id, link);
         }
     }
 
@@ -483,7 +503,7 @@ impl Relay {
 }
 
 fn flow_may_send(flow: Option<&Flow>, now: Moment) -> bool {
-    flow.is_some_and(|f| f.deficit > 0 && f.open.is_none() && f.ready(now).is_some())
+    flow.is_some_and(|f| f.deficit > 0 && f.open.is_none() && !f.waits() && f.ready(now).is_some())
 }
 
 impl Flow {

@@ -190,6 +190,8 @@ pub struct Counts {
     pub end_lines_in_bodies: u64,
     /// Heartbeats (IOP-3): SENDs without a body.
     pub keep_alives: u64,
+    /// Flows that went over to a bulk link.
+    pub bulk_switches: u64,
     /// Links moved to another shard.
     pub links_moved: u64,
     /// Parcels to other shards.

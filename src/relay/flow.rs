@@ -1,12 +1,15 @@
 //! What waits to leave on a link for one session and direction: chunks in order, their octets, their accounting.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::arena::Key;
+use super::bulk::{Lane, Origin};
 use super::link::LinkId;
 use super::pending::PendingId;
+use super::session::TokenId;
 use super::source::SourceRef;
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Flag, Head, Tid};
@@ -97,10 +100,25 @@ pub(super) struct Flow {
     /// The source is gone: the flow ends when it is empty.
     pub(super) orphan: bool,
     pub(super) max_part: u64,
+    pub(super) token: TokenId,
+    pub(super) relay: Option<Arc<str>>,
+    pub(super) lane: Lane,
+    /// It rests before it changes lanes.
+    pub(super) parked: bool,
+    /// Octets that have left on the shared link since it wanted a bulk link.
+    pub(super) ahead: u64,
+    /// Parts on the wire that are to be answered.
+    pub(super) awaited: usize,
+    /// How the last chunk ended that has left, and what it asked for.
+    pub(super) last: Option<(Flag, FailureReport)>,
+    /// An earlier flow of the session, which is not empty.
+    pub(super) after: Option<FlowId>,
+    /// Another flow waits for this one.
+    pub(super) followed: bool,
 }
 
 impl Flow {
-    pub(super) fn new(link: LinkId, back: SourceRef, max_part: u64, now: Moment) -> Flow {
+    pub(super) fn new(link: LinkId, back: SourceRef, origin: Origin, max_part: u64, now: Moment) -> Flow {
         Flow {
             link,
             back,
@@ -122,6 +140,15 @@ impl Flow {
             dirty: false,
             orphan: false,
             max_part,
+            token: origin.token,
+            relay: origin.relay,
+            lane: Lane::default(),
+            parked: false,
+            ahead: 0,
+            awaited: 0,
+            last: None,
+            after: None,
+            followed: false,
         }
     }
 

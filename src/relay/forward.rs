@@ -181,6 +181,7 @@ impl Relay {
         self.buffered += cost;
         self.dirty(id);
         self.stop_if_full(id, now);
+        self.consider_bulk(id, now);
         Ok(())
     }
 
@@ -274,6 +275,7 @@ impl Relay {
         self.buffered += charge;
         self.dirty(id);
         self.stop_if_full(id, now);
+        self.consider_bulk(id, now);
         if single && self.flows.get(id).is_some_and(|f| f.open.is_some() || f.ready(now).is_some()) {
             self.wake(id);
         }

@@ -96,6 +96,7 @@ impl Relay {
         let at = now + self.settings.limits.idle_foreign;
         self.arm(id, at);
         self.touch(id);
+        self.bulk_dialled(id, now);
     }
 
     /// A dial failed; what waited for it has failed too.
@@ -163,7 +164,9 @@ impl Relay {
         let was_owner = !owned.is_empty();
         let dialled = link.dialled;
         let frame = std::mem::replace(&mut link.frame, Frame::None);
+        let bulk_for = link.bulk_for.take();
         let (name, dial) = (link.relay_name().cloned(), link.dial.clone());
+        self.bulk_lost(id, bulk_for);
         self.unregister(id, name.as_ref(), dial.as_ref());
         self.abandon(waiting);
         if let Frame::Chunk { source, .. } = frame {
@@ -307,6 +310,12 @@ impl Relay {
         if let Some(link) = self.links.get_mut(flow.link) {
             link.flows.retain(|f| *f != id);
             link.egress.forget(id);
+            if link.is_own_bulk() && link.flows.is_empty() {
+                self.arm(flow.link, Moment::ZERO);
+            }
+        }
+        if flow.followed {
+            self.let_follow(id, flow.link);
         }
         if flow.back.shard != self.shard {
             self.post_flow_closed(flow.back);

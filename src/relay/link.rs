@@ -58,8 +58,10 @@ pub struct Dial {
     pub host: String,
     /// Port; `None` asks for SRV `_msrps._tcp` (AUTH targets only, RFC 4976 section 8).
     pub port: Option<u16>,
-    /// A bulk link for this session alone.
+    /// A bulk link for one session alone.
     pub bulk: bool,
+    /// Keeps bulk links apart, which lead to one place and are not shared; zero for any other link.
+    pub lane: u64,
     /// The host is a configured peer relay.
     pub peer: bool,
 }
@@ -225,6 +227,8 @@ pub struct Link {
     pub(super) reverse_from_here: usize,
     pub(super) sources: Vec<SourceId>,
     pub(super) flows: Vec<FlowId>,
+    /// The flow for which this bulk link was made.
+    pub(super) bulk_for: Option<FlowId>,
     pub(super) owned: Vec<TokenId>,
     /// Has had a token: no mere far side.
     pub(super) client: bool,
@@ -268,6 +272,7 @@ impl Link {
             reverse_from_here: 0,
             sources: Vec::new(),
             flows: Vec::new(),
+            bulk_for: None,
             owned: Vec::new(),
             client: false,
             far_of: Vec::new(),

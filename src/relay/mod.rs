@@ -11,6 +11,7 @@
 
 mod arena;
 mod authorize;
+mod bulk;
 mod egress;
 mod event;
 mod flow;
@@ -160,6 +161,8 @@ pub struct Relay {
     /// Ended sources, kept until nothing can be said of their chunks any more.
     retired: VecDeque<(Moment, source::SourceId)>,
     next_ticket: u64,
+    /// Bulk links that were asked for.
+    lanes: u64,
     /// Whose account is being looked up though the AUTH has been given up.
     abandoned: HashMap<u64, Arc<str>, foldhash::fast::FixedState>,
     /// Octets in buffers.
@@ -205,6 +208,7 @@ impl Relay {
             retiring: Vec::new(),
             retired: VecDeque::new(),
             next_ticket: 0,
+            lanes: 0,
             abandoned: HashMap::with_hasher(hasher()),
             buffered: 0,
             draining: false,

@@ -33,6 +33,12 @@ impl Relay {
         let grace = now + self.settings.limits.report_grace;
         let Some(p) = self.pendings.get_mut(id) else { return };
         p.open_parts = p.open_parts.saturating_sub(1);
+        let (flow, awaited) = (p.flow, p.failure_report == FailureReport::Yes);
+        if let Some(f) = self.flows.get_mut(flow).filter(|_| awaited) {
+            f.awaited = f.awaited.saturating_sub(1);
+        }
+        self.change_lanes(flow, now);
+        let Some(p) = self.pendings.get_mut(id) else { return };
         if let Err(status) = outcome {
             let fresh = p.fail(status, first, behind, grace);
             let (back, serial, flow) = (p.back, p.serial, p.flow);
@@ -83,6 +89,8 @@ impl Relay {
             && let Some(flow) = self.flows.get_mut(p.flow)
         {
             flow.unsettled = flow.unsettled.saturating_sub(1);
+            // Nobody waits for its other parts any more.
+            flow.awaited = flow.awaited.saturating_sub(p.open_parts as usize);
         }
         let Some(failed) = p.failed else { return };
         let failure = Failure {

@@ -89,6 +89,8 @@ pub(super) struct Asker {
     pub(super) relay: Option<Arc<RelayIdentity>>,
     /// Sessions of the link, to choose which of two links moves.
     pub(super) sessions: usize,
+    /// A bulk link of a peer relay.
+    pub(super) bulk: bool,
     /// It carries nothing that would be lost by moving.
     pub(super) at_rest: bool,
 }
@@ -101,8 +103,14 @@ impl Asker {
             dialled: link.dialled,
             relay: link.meta.relay.clone(),
             sessions: link.owned.len() + link.far_of.len(),
+            bulk: link.meta.bulk,
             at_rest: link.at_rest(),
         }
+    }
+
+    /// Whose chunks it sends with this token.
+    pub(super) fn origin(&self, token: TokenId) -> super::bulk::Origin {
+        super::bulk::Origin { token, relay: self.relay.as_ref().map(|r| r.name.clone()), bulk: self.bulk }
     }
 
     fn is(&self, owner: &Owner, shard: u16) -> bool {
@@ -403,7 +411,7 @@ impl Relay {
     pub(super) fn dial(&self, uri: &Uri<'_>) -> Dial {
         let host = uri.host_string();
         let peer = self.settings.peers.contains_key(&host);
-        Dial { secure: uri.scheme() == Scheme::Msrps, host, port: uri.port(), bulk: false, peer }
+        Dial { secure: uri.scheme() == Scheme::Msrps, host, port: uri.port(), bulk: false, lane: 0, peer }
     }
 
     /// Whether a link can still take something.

@@ -111,6 +111,9 @@ impl Relay {
         if link.meta.relay.is_some() && link.egress.queued_urgent() > limits.response_queue {
             return Some(CloseReason::ResponseQueue);
         }
+        if self.bulk_is_idle(id, now) {
+            return Some(CloseReason::Idle);
+        }
         let last = link.last_input.max(link.egress.last_progress);
         (!link.in_session() && link.meta.peer.is_some() && last + self.idle_time(id) <= now)
             .then_some(CloseReason::Idle)
@@ -119,6 +122,7 @@ impl Relay {
     fn idle_time(&self, id: LinkId) -> std::time::Duration {
         let limits = &self.settings.limits;
         match self.links.get(id) {
+            Some(link) if link.is_own_bulk() => super::bulk::IDLE,
             Some(link) if link.client || link.meta.relay.is_some() => limits.idle,
             _ => limits.idle_foreign,
         }

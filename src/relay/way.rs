@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::bulk::Origin;
 use super::flow::{Flow, FlowId};
 use super::link::{LinkId, Phase};
 use super::route::{Asker, Binding, Place, Refusal};
@@ -115,7 +116,9 @@ impl Relay {
     ) -> SourceId {
         let source = self.new_source(id, head, place.token, place.from_owner, place.hops);
         let back = SourceRef { shard: self.shard, source };
-        let flow = self.new_flow(target, back, now);
+        let relay = self.sources.get(source).and_then(|s| s.relay.clone());
+        let bulk = self.links.get(id).is_some_and(|l| l.meta.bulk);
+        let flow = self.new_flow(target, back, Origin { token: place.token, relay, bulk }, now);
         if let Some(s) = self.sources.get_mut(source) {
             s.target = Target::Here(flow);
         }
@@ -169,9 +172,10 @@ impl Relay {
         source
     }
 
-    pub(super) fn new_flow(&mut self, target: LinkId, back: SourceRef, now: Moment) -> FlowId {
+    pub(super) fn new_flow(&mut self, target: LinkId, back: SourceRef, origin: Origin, now: Moment) -> FlowId {
         let max_part = self.max_part(target);
-        let flow = self.flows.insert(Flow::new(target, back, max_part, now));
+        let after = self.earlier_flow(target, &origin);
+        let flow = self.flows.insert(Flow { after, ..Flow::new(target, back, origin, max_part, now) });
         if let Some(link) = self.links.get_mut(target) {
             link.flows.push(flow);
         }

@@ -189,7 +189,9 @@ impl Relay {
                 if !self.alive(*target) {
                     return refused(Refusal::NoSession);
                 }
-                let flow = self.new_flow(*target, back, now);
+                let token = head.to_path().and_then(|p| p.first()).and_then(super::session_token);
+                let Some(token) = token else { return refused(Refusal::Bad) };
+                let flow = self.new_flow(*target, back, asker.origin(token), now);
                 let granted = Granted { source, link: asker.at.link, flow, hops: 1, pinned: None };
                 return Answer::Say(Box::new(Content::Admitted(granted)));
             }
@@ -215,7 +217,7 @@ impl Relay {
         }
         match self.target_of(&place, to, now) {
             Ok(target) => {
-                let flow = self.new_flow(target, back, now);
+                let flow = self.new_flow(target, back, asker.origin(place.token), now);
                 for token in [Some(place.token), place.inner].into_iter().flatten() {
                     self.welcome(token, back, Some(flow));
                 }

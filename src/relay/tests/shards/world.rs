@@ -71,6 +71,13 @@ pub(crate) struct World {
     pub(crate) piece: usize,
     /// Dials that were asked for.
     pub(crate) dials: Vec<Dial>,
+    /// How long a dial takes.
+    pub(crate) dial_time: Duration,
+    dialling: VecDeque<(Moment, usize, usize, LinkId, Dial)>,
+    /// How long octets take between relays on links that are no bulk links.
+    pub(crate) lag: Duration,
+    lagging: VecDeque<(Moment, usize, usize, Vec<u8>)>,
+    bulk_wires: Vec<usize>,
     pub(crate) most_buffered: usize,
     pub(crate) closings: Vec<CloseReason>,
 }
@@ -89,6 +96,11 @@ impl World {
             delay: None,
             piece: 16 << 10,
             dials: Vec::new(),
+            dial_time: Duration::ZERO,
+            dialling: VecDeque::new(),
+            lag: Duration::ZERO,
+            lagging: VecDeque::new(),
+            bulk_wires: Vec::new(),
             most_buffered: 0,
             closings: Vec::new(),
         }
@@ -250,6 +262,23 @@ impl World {
         self.ends[end].closed = true;
     }
 
+    /// All bulk links break.
+    pub(crate) fn break_bulk(&mut self) {
+        let wires = std::mem::take(&mut self.bulk_wires);
+        self.break_wires(wires);
+    }
+
+    fn break_wires(&mut self, wires: impl IntoIterator<Item = usize>) {
+        for wire in wires {
+            let sides = std::mem::replace(&mut self.wires[wire].sides, [Side::Closed; 2]);
+            for side in sides {
+                if let Side::Link { host, shard, id, .. } = side {
+                    self.hosts[host].shards[shard].handle_lost(id, self.now);
+                }
+            }
+        }
+    }
+
     /// Everything that happens in this time.
     pub(crate) fn run(&mut self, time: Duration) {
         let until = self.now + time;
@@ -296,7 +325,9 @@ impl World {
                 && self.wires.get(*wire).is_some_and(|w| !w.toward[*side].is_empty())
         });
         let tick = slow.then(|| Moment::from_nanos((self.now.as_nanos() / 1_000_000 + 1) * 1_000_000));
-        timers.chain(mail).chain(tick).min()
+        let dial = self.dialling.front().map(|d| d.0);
+        let lag = self.lagging.front().map(|l| l.0);
+        timers.chain(mail).chain(tick).chain(dial).chain(lag).min()
     }
 
     /// Until nothing moves at this instant.
@@ -330,6 +361,17 @@ impl World {
 
     fn deliver(&mut self) -> bool {
         let mut moved = false;
+        while self.dialling.front().is_some_and(|d| d.0 <= self.now) {
+            let Some((_, h, s, id, to)) = self.dialling.pop_front() else { break };
+            self.dial(h, s, id, to);
+            self.drain(h, s);
+            moved = true;
+        }
+        while self.lagging.front().is_some_and(|l| l.0 <= self.now) {
+            let Some((_, wire, side, octets)) = self.lagging.pop_front() else { break };
+            self.wires[wire].toward[side].extend(&octets);
+            moved = true;
+        }
         for h in 0..self.hosts.len() {
             let n = self.hosts[h].shards.len();
             for at in 0..n * n {
@@ -416,7 +458,10 @@ impl World {
         if !octets.is_empty() {
             relay.handle_written(id, octets.len(), self.now);
         }
-        if self.wires[wire].sides[1 - side] != Side::Closed {
+        let between = matches!(self.wires[wire].sides[1 - side], Side::Link { .. } | Side::Moving);
+        if between && !self.lag.is_zero() && !self.bulk_wires.contains(&wire) {
+            self.lagging.push_back((self.now + self.lag, wire, 1 - side, octets.clone()));
+        } else if self.wires[wire].sides[1 - side] != Side::Closed {
             self.wires[wire].toward[1 - side].extend(&octets);
         }
         self.drain(host, shard);
@@ -456,7 +501,7 @@ impl World {
                 let account = Account { ha1, relay: true, lease: true };
                 self.hosts[h].shards[s].handle_account(link, ticket, Ok(Some(account)), self.now);
             }
-            Output::Dial { link, to, .. } => self.dial(h, s, link, to),
+            Output::Dial { link, to, .. } => self.dialling.push_back((self.now + self.dial_time, h, s, link, to)),
             Output::Close { link, .. } => {
                 if let Some((wire, side)) = self.links.remove(&(h, s, link.as_u64())) {
                     self.wires[wire].sides[side] = Side::Closed;
@@ -492,7 +537,8 @@ impl World {
             (meta.own_kind, meta.bulk) = (true, to.bulk);
             let shard = self.hosts[far].accepts;
             let accepted = self.hosts[far].shards[shard].handle_accepted(meta, self.now);
-            self.wire(near, link(far, shard, accepted));
+            let wire = self.wire(near, link(far, shard, accepted));
+            self.bulk_wires.extend(to.bulk.then_some(wire));
             self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, self.now);
         } else if let Some(end) = self.listeners.get(&to.host).copied() {
             let wire = self.wire(Side::End(end), near);
@@ -508,6 +554,8 @@ impl World {
         for end in 0..self.ends.len() {
             self.hang_up(end);
         }
+        self.run(Duration::from_secs(400));
+        self.break_wires(0..self.wires.len());
         self.run(Duration::from_secs(400));
         for (h, host) in self.hosts.iter().enumerate() {
             for (s, relay) in host.shards.iter().enumerate() {
