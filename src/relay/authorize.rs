@@ -299,7 +299,7 @@ impl Relay {
     /// Whether buffers hold more than this share of the ceiling.
     pub(super) fn short_of_memory(&self, percent: usize) -> bool {
         let ceiling = self.settings.limits.memory_ceiling;
-        ceiling > 0 && self.buffered > ceiling / 100 * percent
+        ceiling > 0 && self.buffered() > ceiling / 100 * percent
     }
 }
 

@@ -163,6 +163,7 @@ impl Relay {
                 link.egress.last_progress = now;
             }
             link.egress.handed_out += out.octets as u64;
+            self.handed_out += out.octets;
             self.counts.octets_out[usize::from(link.meta.secure)] += out.octets as u64;
             let at = now + self.settings.limits.write_stall;
             self.arm(id, at);
@@ -466,7 +467,9 @@ impl Relay {
         let wait = self.settings.limits.transaction;
         let Some(link) = self.links.get_mut(id) else { return };
         let egress = &mut link.egress;
+        let before = egress.written;
         egress.written = (egress.written + octets as u64).min(egress.handed_out);
+        self.handed_out -= (egress.written - before) as usize;
         egress.last_progress = now;
         let mut sent = false;
         let mut forgotten: Vec<(PendingId, u64, u64)> = Vec::new();

@@ -148,6 +148,7 @@ impl Relay {
     pub(super) fn forget_link(&mut self, id: LinkId, reason: CloseReason, now: Moment) {
         self.release_bindings(id, reason, now);
         let Some(link) = self.links.remove(id) else { return };
+        self.handed_out -= link.egress.outstanding() as usize;
         self.counts.links_closed += 1;
         let relay = link.relay_name().cloned();
         self.outputs.push_back(Output::Event(Event::LinkClosed { peer: link.meta.peer, reason, relay }));

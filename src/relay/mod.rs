@@ -167,6 +167,8 @@ pub struct Relay {
     abandoned: HashMap<u64, Arc<str>, foldhash::fast::FixedState>,
     /// Octets in buffers.
     buffered: usize,
+    /// Octets in batches that sockets have not taken yet.
+    handed_out: usize,
     draining: bool,
     counts: Counts,
 }
@@ -211,6 +213,7 @@ impl Relay {
             lanes: 0,
             abandoned: HashMap::with_hasher(hasher()),
             buffered: 0,
+            handed_out: 0,
             draining: false,
             counts: Counts::default(),
             rng,
@@ -268,7 +271,7 @@ impl Relay {
 
     /// Octets in buffers, as the quotas account for them.
     pub fn buffered(&self) -> usize {
-        self.buffered
+        self.buffered + self.handed_out
     }
 
     /// Number of links.
