@@ -15,7 +15,7 @@ use sha2::Sha256;
 
 use crate::moment::Moment;
 
-/// How long a nonce may be used.
+/// How long a nonce may be used unless configured otherwise.
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Whether a nonce and its count may be used.
@@ -57,8 +57,13 @@ impl Nonces {
 
     /// A fresh nonce: base64url of expiry, 64 random bits, shard label and MAC. Nothing is stored.
     pub fn issue(&self, now: Moment, rng: &mut impl RngCore) -> String {
+        self.issue_until(now + NONCE_LIFETIME, rng)
+    }
+
+    /// As [`Nonces::issue`], good until `expiry`.
+    pub fn issue_until(&self, expiry: Moment, rng: &mut impl RngCore) -> String {
         let mut octets = [0; LEN];
-        octets[..8].copy_from_slice(&(now + NONCE_LIFETIME).as_nanos().to_be_bytes());
+        octets[..8].copy_from_slice(&expiry.as_nanos().to_be_bytes());
         rng.fill_bytes(&mut octets[8..16]);
         octets[16..18].copy_from_slice(&self.shard);
         let mac = self.mac.clone().chain_update(&octets[..SIGNED]).finalize().into_bytes();

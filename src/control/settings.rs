@@ -50,6 +50,7 @@ pub fn settings(config: &Config, bound: &[SocketAddr], shards: u16, generation: 
             default_expires: seconds(a.default_expires),
             max_expires: seconds(a.max_expires),
             lookup_timeout: a.lookup_timeout,
+            nonce_lifetime: a.nonce_lifetime,
         },
         limits: limits(&config.limits, shards),
         wire: wire(&config.limits),
@@ -70,6 +71,7 @@ pub fn rules(config: &Config) -> Rules {
         tokens_per_user: l.tokens_per_user,
         dials_per_user: l.dials_per_user_per_minute,
         handshake: l.handshake_timeout,
+        connect: l.connect_timeout,
     }
 }
 

@@ -13,18 +13,84 @@ pub struct EndLineGuard {
     tid: Tid,
     /// How much of hyphens and transact-id the octets written so far end with.
     matched: usize,
+    /// Offset in the pattern of the octet that told the last false hit from it; never the flag's.
+    telling: usize,
 }
+
+/// Hyphens, transact-id and flag.
+const PATTERN: usize = HYPHENS + 16 + 1;
+/// How many positions one step of the coarse search looks at, and how many of them make a vector.
+const BLOCK: usize = 128;
+const LANES: usize = 16;
 
 impl EndLineGuard {
     /// A guard for a chunk whose body has not begun.
     pub fn new(tid: Tid) -> EndLineGuard {
-        EndLineGuard { tid, matched: 0 }
+        EndLineGuard { tid, matched: 0, telling: PATTERN - 2 }
     }
 
     /// How many leading octets of `slice` may be written behind those admitted before without completing the pattern.
     /// The guard goes on behind exactly those. Fewer than all, maybe none, is a hit: end the chunk there and go on under
     /// another transact-id.
     pub fn admit(&mut self, slice: &[u8]) -> usize {
+        if slice.len() < BLOCK + PATTERN {
+            return self.walk(slice);
+        }
+        // What began before the slice ends in its first octets.
+        let early = self.walk(&slice[..PATTERN - 1]);
+        if early < PATTERN - 1 {
+            return early;
+        }
+        let mut at = 0;
+        while let Some(window) = slice.get(at..at + BLOCK + PATTERN - 1) {
+            if let Some(position) = self.find_in_block(window) {
+                self.matched = PATTERN - 1;
+                return at + position + PATTERN - 1;
+            }
+            at += BLOCK;
+        }
+        // All that begins before `at` is decided.
+        self.matched = 0;
+        at + self.walk(&slice[at..])
+    }
+
+    /// The first of the first [`BLOCK`] positions of `window` where the whole pattern stands. All are tried at once for
+    /// three of its octets, as in the search for the incoming end-line: the last hyphen, the first of the transact-id, and
+    /// the one that told the last false hit.
+    fn find_in_block(&mut self, window: &[u8]) -> Option<usize> {
+        let near = window.first_chunk::<{ BLOCK + HYPHENS }>()?;
+        let telling = window.get(self.telling..)?.first_chunk::<BLOCK>()?;
+        let (tid, told) = (self.tid.as_bytes()[0], self.expected(self.telling));
+        let mut hits = [0u8; LANES];
+        for row in 0..BLOCK / LANES {
+            for (lane, hit) in hits.iter_mut().enumerate() {
+                let at = row * LANES + lane;
+                let candidate = (near[at + HYPHENS - 1] == b'-') & (near[at + HYPHENS] == tid) & (telling[at] == told);
+                *hit |= u8::from(candidate) << row;
+            }
+        }
+        let mut hits = u128::from_le_bytes(hits);
+        let mut first = None;
+        while hits != 0 {
+            let bit = hits.trailing_zeros() as usize;
+            let position = bit % 8 * LANES + bit / 8;
+            let octets = &window[position..position + PATTERN];
+            match octets[..PATTERN - 1].iter().enumerate().find(|(offset, octet)| **octet != self.expected(*offset)) {
+                Some((offset, _)) => self.telling = offset,
+                None if Flag::from_octet(octets[PATTERN - 1]).is_none() => {}
+                None => first = Some(first.map_or(position, |earlier: usize| earlier.min(position))),
+            }
+            hits &= hits - 1;
+        }
+        first
+    }
+
+    fn expected(&self, offset: usize) -> u8 {
+        offset.checked_sub(HYPHENS).map_or(b'-', |at| self.tid.as_bytes()[at])
+    }
+
+    /// The same octet by octet, for slices and ends of slices that are shorter than a block.
+    fn walk(&mut self, slice: &[u8]) -> usize {
         let tid = self.tid.as_bytes();
         let mut at = 0;
         while at < slice.len() {
@@ -121,14 +187,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rly_84_large_slices_hide_nothing_at_any_position() {
+        let near: Vec<u8> = (0..PATTERN)
+            .flat_map(|wrong| {
+                let mut miss = pattern(b'$');
+                miss[wrong] = b'_';
+                miss
+            })
+            .collect();
+        for shift in 0..BLOCK {
+            for begun in [0, 5, 20] {
+                let body = [&near[..], &vec![b'-'; shift], &pattern(b'#'), &pattern(b'$'), &near].concat();
+                let expected = first_hit(&body).unwrap();
+                let mut guard = guard();
+                assert_eq!(guard.admit(&body[..begun]), begun);
+                assert_eq!(guard.admit(&body[begun..]), expected - begun, "{shift} {begun}");
+                assert_eq!(guard.admit(&body[expected..]), 0, "it stays refused");
+            }
+        }
+        for begun in 1..PATTERN {
+            let pattern = pattern(b'+');
+            let mut guard = guard();
+            assert_eq!(guard.admit(&pattern[..begun]), begun.min(PATTERN - 1));
+            if begun < PATTERN - 1 {
+                let rest = [&pattern[begun..], &[b'x'; 400]].concat();
+                assert_eq!(guard.admit(&rest), PATTERN - 1 - begun);
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn rly_84_no_split_lets_the_pattern_through(
             bits in prop::collection::vec(prop_oneof![
                 Just("-"), Just("-------"), Just("AbcdEfgh01234567"), Just("$"), Just("#"), Just("Abcd"), Just("xyz"),
                 Just("-------AbcdEfgh01234567"), Just("-------AbcdEfgh01234567+"),
-            ], 0..16),
-            sizes in prop::collection::vec(1usize..12, 1..6),
+                Just("a longer stretch of plain text that fills the blocks of the coarse search"),
+            ], 0..32),
+            sizes in prop::collection::vec(prop_oneof![1usize..12, 100usize..600], 1..6),
         ) {
             let body = bits.concat().into_bytes();
             let expected = first_hit(&body).unwrap_or(body.len());

@@ -14,9 +14,6 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-/// All attempts together may take this long.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DialError {
@@ -40,13 +37,14 @@ pub enum DialError {
     Quota,
 }
 
-/// Connects to the first of `addrs` that takes it, in at most [`CONNECT_TIMEOUT`], and tunes the socket. `permits` is
+/// Connects to the first of `addrs` that takes it, in at most `limit`, and tunes the socket. `permits` is
 /// asked about each address just before it is used, whatever was decided about the name (ADV-R27).
 pub async fn connect(
     addrs: &[SocketAddr],
+    limit: Duration,
     permits: impl Fn(SocketAddr) -> Result<(), Refused>,
 ) -> Result<TcpStream, DialError> {
-    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let deadline = Instant::now() + limit;
     let (mut refused, mut failed) = (None, None);
     for (place, addr) in addrs.iter().enumerate() {
         if let Err(why) = permits(*addr) {
@@ -89,6 +87,8 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
+    const LIMIT: Duration = Duration::from_secs(10);
+
     fn listener() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -106,22 +106,22 @@ mod tests {
     #[tokio::test]
     async fn next_address_is_used_when_one_refuses() {
         let ((_closed, closed), (_open, open)) = (closed(), listener());
-        let stream = connect(&[closed, open], |_| Ok(())).await.unwrap();
+        let stream = connect(&[closed, open], LIMIT, |_| Ok(())).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
         assert!(stream.nodelay().unwrap());
         let refused = DialError::Connect(io::ErrorKind::ConnectionRefused);
-        assert_eq!(connect(&[closed], |_| Ok(())).await.unwrap_err(), refused);
-        assert_eq!(connect(&[], |_| Ok(())).await.unwrap_err(), DialError::Unresolvable);
+        assert_eq!(connect(&[closed], LIMIT, |_| Ok(())).await.unwrap_err(), refused);
+        assert_eq!(connect(&[], LIMIT, |_| Ok(())).await.unwrap_err(), DialError::Unresolvable);
     }
 
     #[tokio::test]
     async fn adv_r27_policy_is_asked_about_every_address() {
         let ((_first, first), (_second, second)) = (listener(), listener());
         let only_second = |addr| if addr == second { Ok(()) } else { Err(Refused::Loopback) };
-        let stream = connect(&[first, second], only_second).await.unwrap();
+        let stream = connect(&[first, second], LIMIT, only_second).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), second);
         let policy = EgressPolicy::default();
-        let verdict = connect(&[first, second], |addr| permitted(&policy, None, addr)).await;
+        let verdict = connect(&[first, second], LIMIT, |addr| permitted(&policy, None, addr)).await;
         assert_eq!(verdict.unwrap_err(), DialError::Policy(Refused::Loopback));
     }
 

@@ -58,7 +58,7 @@ impl Shard {
         let addresses = self.resolver()?.resolve(&target).await?;
         let settings = self.shared.settings.load_full();
         let name = target.host_name();
-        let stream = connect(&addresses, |address| permitted(&settings.policy, name, address)).await?;
+        let stream = connect(&addresses, rules.connect, |address| permitted(&settings.policy, name, address)).await?;
         let peer = stream.peer_addr().map_err(|e| DialError::Connect(e.kind()))?;
         let tls = if to.secure {
             let name = ServerName::try_from(to.host.clone()).map_err(|_| DialError::Unresolvable)?;

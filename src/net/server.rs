@@ -20,7 +20,7 @@ use super::socket;
 use super::tls::{ClientSide, CredentialError, Identity, PeerTrust, ServerOptions, ServerSide, development};
 use crate::accounts::{Chain, Htdigest, HtdigestError, Secret, Store, User, Users, UsersError};
 use crate::auth::{Ha1, Ha1Error};
-use crate::config::{CertSource, Config, Credential, Transport};
+use crate::config::{CertSource, Config, Credential, TlsVersion, Transport};
 use crate::control::{Shards, authority, rules, settings};
 use crate::relay::{Event, Label};
 
@@ -255,7 +255,8 @@ fn tls_sides(config: &Config) -> Result<TlsSides, StartError> {
             identity
         }
     };
-    let options = ServerOptions { ask_certificate: true, key_log };
+    let only_tls13 = config.tls.as_ref().is_some_and(|t| t.min_version == TlsVersion::V1_3);
+    let options = ServerOptions { ask_certificate: true, key_log, only_tls13 };
     let server = ServerSide::new(&identity, options).map_err(wrong)?;
     let trust = |error| StartError::Credentials { what: "tls.client_ca or tls.trust", error };
     let client = ClientSide::new(&files.roots, Some(&identity), key_log).map_err(trust)?;

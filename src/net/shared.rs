@@ -27,6 +27,8 @@ pub struct Rules {
     pub dials_per_user: u32,
     /// Longest TLS handshake.
     pub handshake: Duration,
+    /// Longest time to connect to a next hop, over all its addresses.
+    pub connect: Duration,
 }
 
 /// Which certificates make a peer relay.

@@ -136,7 +136,7 @@ impl Relay {
     /// 401 with a fresh challenge for each algorithm, the strongest first (AMB-50).
     fn challenge(&mut self, id: LinkId, head: &Head, stale: bool, now: Moment) {
         self.count_auth(if stale { AuthOutcome::Stale } else { AuthOutcome::Challenged });
-        let nonce = self.nonces.issue(now, &mut self.rng);
+        let nonce = self.nonces.issue_until(now + self.settings.auth.nonce_lifetime, &mut self.rng);
         let s = &self.settings;
         let values: Vec<String> = auth::challenges(&s.realm, &nonce, &self.opaque, &s.auth.algorithms, stale).collect();
         let extra: Vec<(&str, &[u8])> = values.iter().map(|v| ("WWW-Authenticate", v.as_bytes())).collect();
@@ -266,7 +266,7 @@ impl Relay {
             self.respond(id, head, Status::FORBIDDEN, &[], now);
             return false;
         }
-        let next = self.nonces.issue(now, &mut self.rng);
+        let next = self.nonces.issue_until(now + self.settings.auth.nonce_lifetime, &mut self.rng);
         let info = auth::authentication_info(&proof, Some(&next));
         let minted = self.mint(id, user.clone(), now + Duration::from_secs(life), named, relay, now);
         let Some((_, uri)) = minted else { return false };

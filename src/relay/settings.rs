@@ -46,6 +46,8 @@ pub struct AuthRules {
     pub max_expires: u64,
     /// Longest wait for a credential store.
     pub lookup_timeout: Duration,
+    /// How long a nonce may be answered.
+    pub nonce_lifetime: Duration,
 }
 
 /// Bounds of queues, maps, rates and waiting times; the defaults are those of `config/chappe.toml`.
@@ -216,6 +218,7 @@ impl Settings {
                 default_expires: 1800,
                 max_expires: 7200,
                 lookup_timeout: Duration::from_secs(5),
+                nonce_lifetime: crate::auth::NONCE_LIFETIME,
             },
             limits: Limits::default(),
             wire: msrp::Limits::default(),

@@ -17,11 +17,13 @@ pub struct ServerOptions {
     pub ask_certificate: bool,
     /// Write the secrets of every connection to the file that SSLKEYLOGFILE names: for debugging only.
     pub key_log: bool,
+    /// Refuse TLS 1.2.
+    pub only_tls13: bool,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { ask_certificate: true, key_log: false }
+        Self { ask_certificate: true, key_log: false, only_tls13: false }
     }
 }
 
@@ -77,7 +79,9 @@ fn configs(
 ) -> Result<Configs, CredentialError> {
     let provider = provider();
     let algorithms = provider.signature_verification_algorithms;
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let versions: &[&rustls::SupportedProtocolVersion] =
+        if options.only_tls13 { &[&rustls::version::TLS13] } else { rustls::DEFAULT_VERSIONS };
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
     let builder = if options.ask_certificate {
         builder.with_client_cert_verifier(Arc::new(Offered { algorithms }))
     } else {

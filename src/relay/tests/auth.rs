@@ -304,3 +304,14 @@ fn adv_r05_endless_challenges_end_the_connection() {
     }
     assert!(net.ends[end].closed);
 }
+
+#[test]
+fn a_nonce_lives_as_long_as_configured() {
+    let (mut net, end) = gate(|s| s.auth.nonce_lifetime = std::time::Duration::from_secs(5));
+    let (old, fresh) = (nonce(&mut net, end), "stale=true");
+    net.seconds(6);
+    let late = auth(&mut net, end, &right(&old, 1), &[]);
+    assert!(late.code() == Some(401) && late.header("WWW-Authenticate").contains(fresh));
+    let new = nonce(&mut net, end);
+    assert_eq!(auth(&mut net, end, &right(&new, 1), &[]).code(), Some(200));
+}
