@@ -186,6 +186,9 @@ impl Flow {
         let rest = SMALL.min(self.max_part / 2);
         if there >= room + rest {
             room
+        } else if chunk.end.is_none() && self.full {
+            // Its source is stopped: what is here must leave, or no more comes.
+            there.min(room)
         } else if chunk.end.is_none() {
             there.min(room.saturating_sub(rest))
         } else if there <= room {

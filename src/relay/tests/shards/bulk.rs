@@ -14,7 +14,9 @@ fn relays(shards: (u16, u16), peer: Peer) -> World {
     for (name, other, shards) in [("gate.example", "hub.example", shards.0), ("hub.example", "gate.example", shards.1)]
     {
         let peer = peer.clone();
-        w.relay(name, shards, |s| drop(s.peers.insert(other.to_owned(), peer)));
+        w.relay(name, shards, |s| {
+            s.peers.insert(other.to_owned(), peer);
+        });
     }
     w
 }

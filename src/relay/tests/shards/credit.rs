@@ -107,3 +107,17 @@ fn two_that_flood_each_other_across_shards_never_stand_still() {
     }
     w.assert_nothing_left();
 }
+
+#[test]
+fn a_flow_full_of_tiny_slices_lets_go_of_all_it_has() {
+    let mut w = World::new(5);
+    w.relay("relay.example", 1, |s| s.limits.session_buffer = 20_000);
+    let (a, token) = w.client("a.example", 0, 0);
+    let far = w.connect("far.example", 0, 0);
+    w.piece = 12;
+    let to = format!("{token} {}", w.ends[a].uri);
+    w.ends[far].send(&to, "m1", &[b'x'; 60_000]);
+    w.run(Duration::from_secs(1));
+    assert_eq!(w.ends[a].message("m1").map(|m| m.len()), Some(60_000));
+    w.assert_nothing_left();
+}

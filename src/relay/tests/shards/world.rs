@@ -51,7 +51,7 @@ struct Host {
     shards: Vec<Relay>,
     /// From and to shard, then when it is delivered.
     mail: Vec<VecDeque<(Moment, Carried)>>,
-    /// Shard that accepts the next connection from a relay.
+    /// Connections of relays so far: each goes to the next shard.
     accepts: usize,
 }
 
@@ -63,7 +63,6 @@ pub(crate) struct World {
     end_wires: Vec<(usize, usize)>,
     wires: Vec<Wire>,
     links: HashMap<(usize, usize, u64), (usize, usize)>,
-    listeners: HashMap<String, usize>,
     rng: ChaCha8Rng,
     /// Longest delay of a parcel.
     pub(crate) delay: Option<Duration>,
@@ -91,7 +90,6 @@ impl World {
             end_wires: Vec::new(),
             wires: Vec::new(),
             links: HashMap::new(),
-            listeners: HashMap::new(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             delay: None,
             piece: 16 << 10,
@@ -134,11 +132,6 @@ impl World {
 
     pub(crate) fn shard(&mut self, host: usize, shard: usize) -> &mut Relay {
         &mut self.hosts[host].shards[shard]
-    }
-
-    /// The shard on which relays' connections are accepted from now on.
-    pub(crate) fn accept_on(&mut self, host: usize, shard: usize) {
-        self.hosts[host].accepts = shard;
     }
 
     /// Moves the link of an end, if it is at rest.
@@ -190,15 +183,6 @@ impl World {
         self.ends.push(End::new(name));
         self.wire(Side::End(end), link(host, shard, id));
         self.end_wires.push((self.wires.len() - 1, 0));
-        end
-    }
-
-    /// An end that waits for a connection to its name.
-    pub(crate) fn listen(&mut self, name: &str) -> usize {
-        let end = self.ends.len();
-        self.ends.push(End::new(name));
-        self.end_wires.push((usize::MAX, 0));
-        self.listeners.insert(name.to_owned(), end);
         end
     }
 
@@ -535,15 +519,12 @@ impl World {
             let mut meta = self.meta(far);
             meta.relay = Some(Arc::new(identity(&self.hosts[h].settings.hostname)));
             (meta.own_kind, meta.bulk) = (true, to.bulk);
-            let shard = self.hosts[far].accepts;
+            let shard = self.hosts[far].accepts % self.hosts[far].shards.len();
+            self.hosts[far].accepts += 1;
             let accepted = self.hosts[far].shards[shard].handle_accepted(meta, self.now);
             let wire = self.wire(near, link(far, shard, accepted));
             self.bulk_wires.extend(to.bulk.then_some(wire));
             self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, self.now);
-        } else if let Some(end) = self.listeners.get(&to.host).copied() {
-            let wire = self.wire(Side::End(end), near);
-            self.end_wires[end] = (wire, 0);
-            self.hosts[h].shards[s].handle_dialled(id, peer, None, false, self.now);
         } else {
             self.hosts[h].shards[s].handle_dial_failed(id, DialFailure::Connect, self.now);
         }
