@@ -50,7 +50,8 @@ fn bodiless_sends_fill_a_session_too() {
     for _ in 0..40 {
         s.net.write(s.ines, one.repeat(100));
     }
-    assert!(s.relay().buffered() < SESSION + 1000, "{}", s.relay().buffered());
+    // What the session may hold, and the batch that the socket does not take.
+    assert!(s.relay().buffered() < SESSION + (64 << 10), "{}", s.relay().buffered());
     s.net.read(s.tomas(), true);
     assert_eq!(s.net.ends[s.tomas()].sends().len(), 4000);
 }
