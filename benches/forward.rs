@@ -1,7 +1,5 @@
 //! What the core costs per message: routing alone, the whole way through a relay with both answers, and AUTH.
 
-#![expect(clippy::disallowed_methods, reason = "a benchmark is no part of the relay")]
-
 mod scene;
 
 use std::hint::black_box;

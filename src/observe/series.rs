@@ -56,6 +56,9 @@ const PLAIN: [(Family, Cell); 11] = [
     (("chappe_end_lines_in_bodies_total", "Bodies that held the end-line chosen for them."), |c| c.end_lines_in_bodies),
     (("chappe_keep_alives_total", "SENDs without a body, as clients send to keep a link alive."), |c| c.keep_alives),
     (("chappe_links_moved_total", "Links moved to another shard."), |c| c.links_moved),
+    (("chappe_bulk_switches_total", "Sessions that changed between a shared and a bulk link to a peer relay."), |c| {
+        c.bulk_switches
+    }),
     (("chappe_parcels_total", "Parcels to other shards."), |c| c.parcels),
 ];
 
