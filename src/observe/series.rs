@@ -45,7 +45,7 @@ const DEPTH: Family = ("chappe_queue_depth_octets", "Octets queued for a next ho
 type Cell = fn(&Counts) -> u64;
 
 /// Counters without labels.
-const PLAIN: [(Family, Cell); 11] = [
+const PLAIN: [(Family, Cell); 12] = [
     (("chappe_tokens_issued_total", "Tokens handed out by AUTH."), |c| c.sessions_started),
     (("chappe_reports_dropped_total", "REPORTs that had no previous hop any more."), |c| c.reports_dropped),
     (("chappe_responses_unmatched_total", "Responses that matched no request."), |c| c.responses_unmatched),
