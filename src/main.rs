@@ -79,6 +79,13 @@ fn check(path: &Path) -> ExitCode {
             for warning in config.warnings() {
                 eprintln!("warning: {warning}");
             }
+            match chappe::net::server::examine(&config) {
+                Ok(remarks) => remarks.iter().for_each(|r| eprintln!("warning: {r}")),
+                Err(error) => {
+                    eprintln!("{error}");
+                    return ExitCode::from(CONFIGURATION);
+                }
+            }
             println!(
                 "{}: good, {} listener(s), {} user(s)",
                 path.display(),

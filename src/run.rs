@@ -13,7 +13,7 @@ use chappe::config::{Config, Secret};
 use chappe::net::server::Server;
 use chappe::observe::log::{self, LogHandle};
 use chappe::observe::{Exporter, Observer, RecordWriter};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::CONFIGURATION;
@@ -54,8 +54,28 @@ pub(crate) fn run(path: Option<&Path>) -> ExitCode {
         }
     };
     let code = runtime.block_on(serve(path, config, log));
+    // A shard that does not end must not keep the process.
+    runtime.shutdown_background();
     drop(flush);
     code
+}
+
+/// What an operator may say by signals.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        let on = |kind| signal(kind);
+        Ok(Signals {
+            term: on(SignalKind::terminate())?,
+            int: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// The running process.
@@ -92,6 +112,9 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
             return ExitCode::from(CONFIGURATION);
         }
     };
+    for remark in chappe::net::server::examine(&config).unwrap_or_default() {
+        tracing::warn!("{remark}");
+    }
     let (orders, mut order) = mpsc::channel(8);
     let token = config.admin.as_ref().and_then(|a| a.token.clone());
     let shards = server.shards.clone();
@@ -114,14 +137,13 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
     tokio::spawn(sweep(server.shared.clone()));
     let mut process = Process { file: path.map(Path::to_owned), config, server, admin, log, records };
     process.admin.enter(Phase::Serving);
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-    let (Ok(mut term), Ok(mut int), Ok(mut hangup)) = signals else {
+    let Ok(mut signals) = Signals::listen() else {
         eprintln!("cannot listen for signals");
         return ExitCode::FAILURE;
     };
     loop {
         tokio::select! {
-            _ = hangup.recv() => {
+            _ = signals.hangup.recv() => {
                 let result = process.reload().await;
                 report_reload(&result);
             }
@@ -133,14 +155,14 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
                 }
                 Order::Drain => break,
             },
-            _ = term.recv() => break,
-            _ = int.recv() => {
+            _ = signals.term.recv() => break,
+            _ = signals.int.recv() => {
                 tracing::info!("interrupted; links are closed now");
                 return process.stop().await;
             }
         }
     }
-    process.drain(term, int).await
+    process.drain(signals, order).await
 }
 
 impl Process {
@@ -149,7 +171,22 @@ impl Process {
         let Some(file) = &self.file else { return Err(Refused::NoFile) };
         let new = Config::load(file)?;
         let changes = diff(&self.config, &new)?;
-        let settings = self.server.reconfigure(&new).map_err(|e| Refused::Failed(e.to_string()))?;
+        // What can fail comes first; a target that was changed in vain is changed back.
+        let redirect = |to: Option<&chappe::config::Records>| {
+            self.records.redirect(to).map_err(|e| Refused::Failed(format!("records.path: {e}")))
+        };
+        redirect(new.records.as_ref())?;
+        let settings = match self.server.reconfigure(&new) {
+            Ok(settings) => settings,
+            Err(error) => {
+                redirect(self.config.records.as_ref())?;
+                return Err(Refused::Failed(error.to_string()));
+            }
+        };
+        // A level that was set by hand lasts until here.
+        if let Err(error) = self.log.set(&new.log.level) {
+            tracing::error!(%error, "log.level not applied");
+        }
         let stuck = |e: chappe::control::Stuck| Refused::Failed(e.to_string());
         self.server.shards.reconfigure(settings).await.map_err(stuck)?;
         let gone = gone_users(&self.config, &new);
@@ -157,23 +194,13 @@ impl Process {
             let ended = self.server.shards.end_users(gone).await.map_err(stuck)?;
             tracing::info!(ended, "sessions of users who may not use the relay any more were ended");
         }
-        for change in &changes {
-            match change {
-                Change::LogLevel => self.log.set(&new.log.level).map_err(|e| Refused::Failed(e.to_string()))?,
-                Change::Records => self
-                    .records
-                    .redirect(new.records.as_ref())
-                    .map_err(|e| Refused::Failed(format!("records.path: {e}")))?,
-                Change::AdminToken => self.admin.replace_token(new.admin.as_ref().and_then(|a| a.token.clone())),
-                _ => {}
-            }
-        }
+        self.admin.replace_token(new.admin.as_ref().and_then(|a| a.token.clone()));
         self.config = new;
         Ok(changes)
     }
 
     /// No new sessions; bound ones go on until they end or the time is over. A second signal ends the wait.
-    async fn drain(self, mut term: tokio::signal::unix::Signal, mut int: tokio::signal::unix::Signal) -> ExitCode {
+    async fn drain(mut self, mut signals: Signals, mut order: mpsc::Receiver<Order>) -> ExitCode {
         self.admin.enter(Phase::Draining);
         let time = self.config.relay.drain_timeout;
         tracing::info!(timeout_s = time.as_secs(), "draining: new sessions are refused, bound ones go on");
@@ -181,7 +208,8 @@ impl Process {
         let deadline = tokio::time::sleep(time);
         tokio::pin!(deadline);
         loop {
-            if self.server.shards.drained().await.unwrap_or(true) {
+            // A shard that is too busy to answer has something left.
+            if self.server.shards.drained().await.unwrap_or(false) {
                 break;
             }
             tokio::select! {
@@ -190,8 +218,17 @@ impl Process {
                     tracing::warn!("drain timeout: sessions that are left are ended");
                     break;
                 }
-                _ = term.recv() => break,
-                _ = int.recv() => break,
+                _ = signals.term.recv() => break,
+                _ = signals.int.recv() => break,
+                _ = signals.hangup.recv() => report_reload(&self.reload().await),
+                Some(order) = order.recv() => match order {
+                    Order::Reload(reply) => {
+                        let result = self.reload().await;
+                        report_reload(&result);
+                        let _ = reply.send(result);
+                    }
+                    Order::Drain => {}
+                },
             }
         }
         self.stop().await

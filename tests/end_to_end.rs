@@ -62,10 +62,67 @@ async fn two_clients_of_one_relay_write_to_each_other() {
             timeout(PATIENCE, back.outcome()).await.expect("in time").expect("delivered");
         }
         assert_eq!(relay.metric("chappe_sessions"), 2.0);
+        // Both sessions have counted both ways, whichever shard they live on.
+        let (_, text) = relay.http("GET", "/sessions", "");
+        let list: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let list = list.as_array().or(list["sessions"].as_array()).expect("a list");
+        for session in list {
+            let counted = (&session["messages_from_owner"], &session["messages_to_owner"]);
+            assert_eq!(counted, (&50.into(), &50.into()), "{text}");
+        }
         alice.close().await;
         bob.close().await;
         relay.metric_becomes("chappe_sessions", 0.0).await;
         relay.metric_becomes("chappe_pending_sends", 0.0).await;
+    }
+}
+
+/// A TLS connection, and octets for it: a good record with this text, and garbage behind it, for one write.
+fn record_and_garbage(relay: &Relay, authority: &Authority, text: &[u8]) -> (std::net::TcpStream, Vec<u8>) {
+    use rustls_pki_types::pem::PemObject;
+    use std::io::Write;
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = rustls_pki_types::CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("PEM");
+    roots.add(ca).expect("a root");
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = rustls_pki_types::ServerName::try_from(relay.name.clone()).expect("a name");
+    let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).expect("TLS");
+    let mut stream = std::net::TcpStream::connect(relay.tls).expect("a connection");
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).expect("a handshake");
+    }
+    tls.complete_io(&mut stream).expect("nothing left");
+    tls.writer().write_all(text).expect("sealed");
+    let mut octets = Vec::new();
+    tls.write_tls(&mut octets).expect("in memory");
+    octets.extend_from_slice(&[0xff; 64]);
+    (stream, octets)
+}
+
+#[tokio::test]
+async fn octets_before_a_broken_record_reach_nobody_else() {
+    let authority = Authority::new();
+    let relay = Relay::start(&authority, &Wish { shards: 1, ..Wish::default() });
+    let (alice, a) = owner(&relay, &authority, "alice", "secret").await;
+    for _ in 0..3 {
+        let (mut stream, octets) = record_and_garbage(&relay, &authority, b"MSRP forged11 SEND\r\nTo-Path: ");
+        std::io::Write::write_all(&mut stream, &octets).expect("written");
+        // The relay answers with an alert and closes.
+        let mut rest = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut stream, &mut rest);
+        let far = client(&relay, &authority).await;
+        let sending =
+            far.send_message(&a.own_path(alice.uri()), Some("text/plain"), "own words", SendOptions::default());
+        let sending = sending.await.expect("sent");
+        assert_eq!(body(&next_message(&alice).await), b"own words");
+        timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("answered");
+        far.close().await;
+        relay.metric_becomes("chappe_links", 1.0).await;
     }
 }
 

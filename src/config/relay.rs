@@ -165,7 +165,7 @@ fn blocked_methods(section: &mut Section<'_>) -> Vec<String> {
     for Found { value, place } in section.list::<String>("blocked_methods").unwrap_or_default() {
         if matches!(value.as_str(), "SEND" | "REPORT" | "AUTH") {
             section.fault(place, Fault::MethodNeeded(value));
-        } else if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_uppercase()) {
+        } else if value.is_empty() || !value.bytes().all(|octet| octet.is_ascii_uppercase() || octet == b'_') {
             let mend = "it in capital letters, as \"NICKNAME\"";
             section.fault(place, Fault::Value { found: format!("{value:?}"), what: "a method", mend });
         } else {

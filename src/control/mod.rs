@@ -147,10 +147,15 @@ impl Shards {
     }
 
     async fn tell_all(&self, command: impl Fn() -> Command) -> Result<(), Stuck> {
+        // One that is stuck does not keep the others from being told.
+        let mut result = Ok(());
         for (i, queue) in self.queues.iter().enumerate() {
-            tokio::time::timeout(PATIENCE, queue.send(command())).await.map_err(|_| Stuck(i))?.map_err(|_| Stuck(i))?;
+            let sent = tokio::time::timeout(PATIENCE, queue.send(command())).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                result = result.and(Err(Stuck(i)));
+            }
         }
-        Ok(())
+        result
     }
 
     async fn ask_all<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Result<Vec<T>, Stuck> {

@@ -68,15 +68,24 @@ impl Shard {
                     continue;
                 }
                 // The other end gave up while it waited.
-                Err(_) => continue,
+                Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => continue,
+                Err(_) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    continue;
+                }
             };
             if self.stopping.get() {
                 return;
             }
             let Ok(peer) = stream.peer_addr() else { continue };
             let bounds = self.shared.rules.load().bounds;
-            let permit = match self.shared.addresses.connect(peer.ip().to_canonical(), &bounds, self.shared.clock.now())
-            {
+            let connect = || self.shared.addresses.connect(peer.ip(), &bounds, self.shared.clock.now());
+            let permit = connect().or_else(|why| {
+                // RFC 4976 section 6.5: the longest idle make room.
+                let room = why == Crowded::Total && self.with(|relay, now| relay.shed(16, now)) > 0;
+                if room { connect() } else { Err(why) }
+            });
+            let permit = match permit {
                 Ok(permit) => permit,
                 Err(why) => {
                     bump(&self.io.refused[usize::from(why == Crowded::Total)]);
@@ -104,7 +113,7 @@ impl Shard {
             (None, true) => return,
             (_, false) => None,
         };
-        let parts = Parts { socket: stream, tls, peer, permit: Some(permit) };
+        let parts = Parts { socket: stream, tls, peer, permit: Some(permit), unsent: Vec::new() };
         let Ok(connection) = Connection::new(parts) else { return };
         let mut early = BytesMut::new();
         if meta.secure {

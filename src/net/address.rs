@@ -61,6 +61,7 @@ impl Addresses {
         if self.total.load(Ordering::Relaxed) >= bounds.total {
             return Err(Crowded::Total);
         }
+        let address = key(address);
         let mut state = self.states.entry(address).or_default();
         state.renew(now);
         if state.open >= bounds.open || state.new >= bounds.new {
@@ -74,7 +75,7 @@ impl Addresses {
 
     /// Counts an AUTH with credentials; false when there were too many.
     pub fn auth(&self, address: IpAddr, bounds: &Bounds, now: Moment) -> bool {
-        let mut state = self.states.entry(address).or_default();
+        let mut state = self.states.entry(key(address)).or_default();
         state.renew(now);
         state.auths += 1;
         state.auths <= bounds.auths
@@ -88,6 +89,14 @@ impl Addresses {
     /// Forgets addresses that have nothing open and were quiet for a minute.
     pub fn sweep(&self, now: Moment) {
         self.states.retain(|_, s| s.open > 0 || now.since(s.since) < WINDOW);
+    }
+}
+
+/// What counts as one address: mapped IPv4 is IPv4, and of IPv6 the /64 that one customer has.
+fn key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(six) => std::net::Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)).into(),
+        four => four,
     }
 }
 

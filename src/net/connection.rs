@@ -63,6 +63,8 @@ pub struct Parts {
     pub peer: SocketAddr,
     /// Its place in the per-address limits.
     pub permit: Option<Permit>,
+    /// Sealed octets that the socket has not taken.
+    pub unsent: Vec<u8>,
 }
 
 /// Buffers that all connections of a shard use in turn.
@@ -80,7 +82,7 @@ impl Connection {
             socket: RefCell::new(Some(super::socket::register(parts.socket)?)),
             tls: RefCell::new(parts.tls),
             peer: parts.peer,
-            unsent: RefCell::default(),
+            unsent: RefCell::new(Unsent { octets: parts.unsent, ..Unsent::default() }),
             reading: Cell::new(true),
             waker: RefCell::new(None),
             woken: Cell::new(false),
@@ -317,15 +319,14 @@ impl Connection {
         Some(socket)
     }
 
-    /// Takes the connection apart, for another shard. `None` if it is closed or has something unsent.
+    /// Takes the connection apart, for another shard. `None` if it is closed.
     pub fn dismantle(&self) -> Option<Parts> {
-        if self.blocked() {
-            return None;
-        }
         let socket = self.socket.borrow_mut().take()?.into_inner();
         self.wake();
         let tls = self.tls.borrow_mut().take();
-        Some(Parts { socket, tls, peer: self.peer, permit: self.permit.borrow_mut().take() })
+        let mut unsent = self.unsent.take();
+        let unsent = unsent.octets.split_off(unsent.at);
+        Some(Parts { socket, tls, peer: self.peer, permit: self.permit.borrow_mut().take(), unsent })
     }
 }
 

@@ -46,7 +46,8 @@ impl Shard {
 
     async fn reach(&self, to: &Dial, user: &Arc<str>) -> Result<Dialled, DialError> {
         let rules = **self.shared.rules.load();
-        if !self.shared.leases.dial(user, rules.dials_per_user, self.shared.clock.now()) {
+        // Peer relays are infrastructure: users' quotas are not for them.
+        if !to.peer && !self.shared.leases.dial(user, rules.dials_per_user, self.shared.clock.now()) {
             return Err(DialError::Quota);
         }
         let target = match (to.host.parse::<IpAddr>(), to.port) {
@@ -73,7 +74,7 @@ impl Shard {
             None
         };
         let socket = stream.into_std().map_err(|e| DialError::Connect(e.kind()))?;
-        let parts = Parts { socket, tls, peer, permit: None };
+        let parts = Parts { socket, tls, peer, permit: None, unsent: Vec::new() };
         let connection = Connection::new(parts).map_err(|e| DialError::Connect(e.kind()))?;
         let mut early = BytesMut::new();
         let (mut relay, mut own_kind) = (None, false);

@@ -78,6 +78,8 @@ pub struct Server {
     pub listening: Vec<SocketAddr>,
     /// The CA of a certificate made in memory, in PEM.
     pub development_ca: Option<String>,
+    /// The certificate made in memory and its CA, if there is one.
+    in_memory: Option<(String, Identity)>,
     generation: u32,
     threads: Vec<JoinHandle<()>>,
 }
@@ -86,7 +88,7 @@ struct TlsSides {
     server: Option<ServerSide>,
     client: ClientSide,
     peers: Option<Peers>,
-    development_ca: Option<String>,
+    in_memory: Option<(String, Identity)>,
 }
 
 impl Server {
@@ -137,7 +139,9 @@ impl Server {
             let name = format!("shard-{number}");
             threads.push(std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Thread)?);
         }
-        Ok(Server { shards: handles, shared, listening, development_ca: tls.development_ca, generation, threads })
+        let in_memory = tls.in_memory;
+        let development_ca = in_memory.as_ref().map(|(ca, _)| ca.clone());
+        Ok(Server { shards: handles, shared, listening, development_ca, in_memory, generation, threads })
     }
 
     /// Makes a new configuration effective without dropping a link. Everything is read and checked before anything changes.
@@ -145,13 +149,26 @@ impl Server {
         let stores = accounts(config)?;
         let files = read_tls(config)?;
         let core = Arc::new(settings(config, &self.listening, self.shards.len() as u16, self.generation));
-        if let Some(files) = files {
-            if let (Some(server), Some(identity)) = (&self.shared.server, &files.identity) {
-                let wrong = |error| StartError::Credentials { what: "tls.certificate", error };
-                server.reload(identity).map_err(wrong)?;
-                self.shared.client.reload(&files.roots, Some(identity)).map_err(wrong)?;
+        if let Some(mut files) = files {
+            let peers = peers(config, &files)?;
+            let identity = match (files.identity.take(), &self.in_memory) {
+                (Some(identity), _) => Some(identity),
+                (None, Some((ca, identity))) => {
+                    files.roots.push(ca.clone().into_bytes());
+                    Some(identity.clone())
+                }
+                (None, None) => None,
+            };
+            let options = server_options(config);
+            let wrong = |error| StartError::Credentials { what: "tls.certificate", error };
+            let roots = |error| StartError::Credentials { what: "tls.client_ca or tls.trust", error };
+            // Everything that can fail has failed before the first change.
+            ClientSide::new(&files.roots, identity.as_ref(), options.key_log).map_err(roots)?;
+            if let (Some(server), Some(identity)) = (&self.shared.server, &identity) {
+                server.reload(identity, options).map_err(wrong)?;
             }
-            self.shared.peers.store(Arc::new(peers(config, &files)?));
+            self.shared.client.reload(&files.roots, identity.as_ref(), options.key_log).map_err(roots)?;
+            self.shared.peers.store(Arc::new(peers));
         }
         self.shared.accounts.store(Arc::new(stores));
         self.shared.rules.store(Arc::new(rules(config)));
@@ -240,28 +257,54 @@ fn peers(config: &Config, files: &TlsFiles) -> Result<Option<Peers>, StartError>
 
 fn tls_sides(config: &Config) -> Result<TlsSides, StartError> {
     let wrong = |error| StartError::Credentials { what: "tls.certificate", error };
-    let key_log = config.tls.as_ref().is_some_and(|t| t.sslkeylog);
+    let key_log = server_options(config).key_log;
     let Some(mut files) = read_tls(config)? else {
         let client = ClientSide::new(&[""; 0], None, key_log).map_err(wrong)?;
-        return Ok(TlsSides { server: None, client, peers: None, development_ca: None });
+        return Ok(TlsSides { server: None, client, peers: None, in_memory: None });
     };
-    let mut development_ca = None;
+    let mut in_memory = None;
     let identity = match files.identity.take() {
         Some(identity) => identity,
         None => {
             let (ca, identity) = development::in_memory(&config.relay.hostname).map_err(wrong)?;
             files.roots.push(ca.clone().into_bytes());
-            development_ca = Some(ca);
+            in_memory = Some((ca, identity.clone()));
             identity
         }
     };
-    let only_tls13 = config.tls.as_ref().is_some_and(|t| t.min_version == TlsVersion::V1_3);
-    let options = ServerOptions { ask_certificate: true, key_log, only_tls13 };
+    let options = server_options(config);
     let server = ServerSide::new(&identity, options).map_err(wrong)?;
     let trust = |error| StartError::Credentials { what: "tls.client_ca or tls.trust", error };
     let client = ClientSide::new(&files.roots, Some(&identity), key_log).map_err(trust)?;
     let peers = peers(config, &files)?;
-    Ok(TlsSides { server: Some(server), client, peers, development_ca })
+    Ok(TlsSides { server: Some(server), client, peers, in_memory })
+}
+
+fn server_options(config: &Config) -> ServerOptions {
+    let key_log = config.tls.as_ref().is_some_and(|t| t.sslkeylog);
+    let only_tls13 = config.tls.as_ref().is_some_and(|t| t.min_version == TlsVersion::V1_3);
+    ServerOptions { ask_certificate: true, key_log, only_tls13 }
+}
+
+/// Reads what the configuration's files contain, without serving anything: the first thing that is wrong, else remarks.
+pub fn examine(config: &Config) -> Result<Vec<String>, StartError> {
+    accounts(config)?;
+    tls_sides(config)?;
+    let files = read_tls(config)?;
+    let Some(leaf) = files.as_ref().and_then(|f| f.identity.as_ref()).and_then(|i| i.chain.first()) else {
+        return Ok(Vec::new());
+    };
+    let names = super::tls::dns_names(leaf);
+    let covers = |name: &str, host: &str| {
+        let wild =
+            name.strip_prefix("*.").zip(host.split_once('.')).is_some_and(|(n, (_, h))| n.eq_ignore_ascii_case(h));
+        wild || name.eq_ignore_ascii_case(host)
+    };
+    let advertised = config.listen.iter().filter_map(|l| l.advertise.as_ref()).map(|a| a.host.as_str());
+    let hosts = std::iter::once(config.relay.hostname.as_str()).chain(advertised);
+    let missing = hosts.filter(|h| h.parse::<std::net::IpAddr>().is_err() && !names.iter().any(|n| covers(n, h)));
+    let remark = |h: &str| format!("tls.certificate is not good for {h:?}, only for {names:?}: clients will refuse it");
+    Ok(missing.map(remark).collect())
 }
 
 fn accounts(config: &Config) -> Result<Box<dyn Store>, StartError> {

@@ -54,6 +54,10 @@ pub struct Shard {
     timer_changed: Notify,
     pub(super) stopping: Cell<bool>,
     stopped: Notify,
+    /// Mailboxes whose room a task waits for.
+    waits: RefCell<Vec<usize>>,
+    /// Sockets that are open for their last frames only.
+    lingering: Cell<usize>,
     pub(super) io: Io,
     resolver: std::cell::OnceCell<Rc<Resolver>>,
 }
@@ -93,6 +97,8 @@ impl Shard {
             timer_changed: Notify::new(),
             stopping: Cell::new(false),
             stopped: Notify::new(),
+            waits: RefCell::default(),
+            lingering: Cell::new(0),
             io: Io::default(),
             resolver: std::cell::OnceCell::new(),
         })
@@ -136,6 +142,10 @@ impl Shard {
             }
         });
         self.stopped.notified().await;
+        let until = self.shared.clock.now() + LINGER;
+        while self.lingering.get() > 0 && self.shared.clock.now() < until {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 
     // ---- the core's turn
@@ -153,14 +163,25 @@ impl Shard {
         let now = self.shared.clock.now();
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
+        let mut settled = false;
         loop {
+            // Looking for touched links lets stopped ones go on, and settling may close some: both want something done.
+            let mut acted = false;
             while let Some(output) = state.relay.poll_output() {
                 self.act(state, output);
+                acted = true;
             }
-            let Some(link) = state.relay.poll_touched(now) else { break };
-            self.transmit(state, link, now);
+            if let Some(link) = state.relay.poll_touched(now) {
+                self.transmit(state, link, now);
+                settled = false;
+            } else if !settled || acted {
+                state.relay.settle(now);
+                settled = true;
+            } else {
+                break;
+            }
         }
-        state.relay.settle(now);
+        self.check_stopped(state);
         let next = state.relay.poll_timeout().unwrap_or(Moment::FAR);
         for (to, outbox) in state.outboxes.iter_mut().enumerate() {
             if !outbox.flush(self.number) {
@@ -174,10 +195,17 @@ impl Shard {
         }
     }
 
-    fn wait_for_room(self: &Rc<Self>, _to: usize, outbox: &Outbox) {
+    /// One task at a time waits for a full mailbox.
+    fn wait_for_room(self: &Rc<Self>, to: usize, outbox: &Outbox) {
+        if self.waits.borrow().contains(&to) {
+            return;
+        }
+        self.waits.borrow_mut().push(to);
         let (shard, queue) = (self.clone(), outbox.queue());
         spawn_local(async move {
-            if queue.reserve().await.is_ok() {
+            let room = queue.reserve().await.is_ok();
+            shard.waits.borrow_mut().retain(|t| *t != to);
+            if room {
                 shard.turn();
             }
         });
@@ -203,7 +231,7 @@ impl Shard {
                 if let Some(served) = state.links.remove(&link)
                     && let Some(socket) = served.connection.close()
                 {
-                    linger(socket, reason);
+                    self.linger(socket, reason);
                 }
                 self.check_stopped(state);
             }
@@ -282,7 +310,7 @@ impl Shard {
         let connection = Rc::new(connection);
         let wanted = {
             let mut state = self.state.borrow_mut();
-            let wanted = state.relay.has_link(id);
+            let wanted = !self.stopping.get() && state.relay.has_link(id);
             if wanted {
                 state.links.insert(id, Served { connection: connection.clone(), task: None });
             }
@@ -290,7 +318,7 @@ impl Shard {
         };
         if !wanted {
             connection.close();
-            return;
+            return self.with(|relay, now| relay.handle_lost(id, now));
         }
         let peer = connection.peer();
         self.start(id, connection);
@@ -318,7 +346,7 @@ impl Shard {
                 READ_BUFFER.with_borrow_mut(|shared| {
                     shared.resize(READ, 0);
                     let event = connection.poll_event(cx, shared, &self.io.reads);
-                    if matches!(event, std::task::Poll::Ready(IoEvent::Read(_))) {
+                    if matches!(event, std::task::Poll::Ready(IoEvent::Read(1..))) {
                         std::mem::swap(&mut buffer, shared);
                     }
                     event
@@ -356,6 +384,7 @@ impl Shard {
         {
             let mut guard = self.state.borrow_mut();
             let state = &mut *guard;
+            debug_assert!(state.plain.is_empty(), "plaintext of another link");
             if state.plain.capacity() < octets.len() {
                 state.plain.reserve(READ.max(octets.len()));
             }
@@ -376,6 +405,8 @@ impl Shard {
                     }
                 }
                 Some(Err(error)) => {
+                    // The buffer is the shard's: what came before the fault must reach no other link.
+                    state.plain.clear();
                     tracing::debug!(%error, peer = %connection.peer(), "TLS failed; the link is closed");
                     let _ = connection.send_tls_pending(&self.io.writes);
                     drop(guard);
@@ -395,11 +426,21 @@ impl Shard {
 
     fn writable(self: &Rc<Self>, id: LinkId, connection: &Connection) {
         match connection.resume(&self.io.writes) {
-            Ok(octets) => self.with(|relay, now| {
-                if octets > 0 {
-                    relay.handle_written(id, octets, now);
+            Ok(octets) => {
+                let now = self.shared.clock.now();
+                {
+                    let mut guard = self.state.borrow_mut();
+                    let state = &mut *guard;
+                    if octets > 0 {
+                        state.relay.handle_written(id, octets, now);
+                    }
+                    if !connection.blocked() {
+                        // It may have been TLS alone that blocked; nobody else would look at the link again.
+                        self.transmit(state, id, now);
+                    }
                 }
-            }),
+                self.turn();
+            }
             Err(_) => self.lose(id, connection),
         }
     }
@@ -412,19 +453,28 @@ impl Shard {
         self.check_stopped(&state);
     }
 
+    /// Keeps the socket a moment after our last octets: with unread input in it a plain close would reset the connection, and
+    /// the other end might never see why.
+    fn linger(self: &Rc<Self>, socket: TcpStream, reason: CloseReason) {
+        if matches!(reason, CloseReason::Lost | CloseReason::Framing | CloseReason::Shortage) {
+            return;
+        }
+        self.lingering.set(self.lingering.get() + 1);
+        let shard = self.clone();
+        spawn_local(async move {
+            drain(socket).await;
+            shard.lingering.set(shard.lingering.get() - 1);
+        });
+    }
+
     // ---- other shards
 
     fn move_away(self: &Rc<Self>, state: &mut State, id: LinkId, to: u16, moved: Box<MovedLink>) {
         let Some(served) = state.links.remove(&id) else { return };
-        let parts = served.connection.dismantle();
         if let Some(task) = served.task {
             task.abort();
         }
-        let Some(parts) = parts else {
-            tracing::error!(peer = %served.connection.peer(), "a link that was to move had unsent octets; it is closed");
-            served.connection.close();
-            return;
-        };
+        let Some(parts) = served.connection.dismantle() else { return };
         if let Some(outbox) = state.outboxes.get_mut(usize::from(to)) {
             outbox.post(self.number, Message::Link(moved, Box::new(parts)));
         }
@@ -453,6 +503,9 @@ impl Shard {
                 tracing::error!(%error, %peer, "a link that came from another shard could not be registered; it is lost");
                 self.state.borrow_mut().relay.handle_lost(id, now);
             }
+        }
+        if self.stopping.get() {
+            self.state.borrow_mut().relay.shut_down(now);
         }
     }
 
@@ -488,7 +541,7 @@ impl Shard {
             Command::End(name, reply) => {
                 let _ = reply.send(self.with(|relay, now| relay.end_by_name(&name, now)));
             }
-            Command::Reconfigure(settings) => self.with(|relay, _| relay.reconfigure(settings)),
+            Command::Reconfigure(settings) => self.with(|relay, now| relay.reconfigure(settings, now)),
             Command::EndUsers(users, reply) => {
                 let gone = |user: &str| users.iter().any(|u| u == user);
                 let _ = reply.send(self.with(|relay, now| relay.end_sessions_of(gone, now)));
@@ -545,24 +598,20 @@ fn thread_cpu_nanos() -> u64 {
     u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
 }
 
-/// Keeps the socket a moment after our last octets: with unread input in it a plain close would reset the connection, and the
-/// other end might never see why.
-fn linger(socket: TcpStream, reason: CloseReason) {
-    if reason == CloseReason::Lost || reason == CloseReason::Framing {
-        return;
-    }
-    spawn_local(async move {
-        let Ok(mut socket) = tokio::net::TcpStream::from_std(socket) else { return };
-        let mut sink = [0; 4096];
-        let drain = async {
-            // At most 1 MiB of somebody who does not stop.
-            for _ in 0..256 {
-                match tokio::io::AsyncReadExt::read(&mut socket, &mut sink).await {
-                    Ok(n) if n > 0 => {}
-                    _ => break,
-                }
+/// The other end has this long to take our last octets.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+
+async fn drain(socket: TcpStream) {
+    let Ok(mut socket) = tokio::net::TcpStream::from_std(socket) else { return };
+    let mut sink = [0; 4096];
+    let drain = async {
+        // At most 1 MiB of somebody who does not stop.
+        for _ in 0..256 {
+            match tokio::io::AsyncReadExt::read(&mut socket, &mut sink).await {
+                Ok(n) if n > 0 => {}
+                _ => break,
             }
-        };
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), drain).await;
-    });
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }

@@ -20,7 +20,7 @@ pub(super) const LINES_LOST: Family =
 const FRAMES: Family = ("chappe_frames_total", "MSRP frames by kind and direction.");
 const OCTETS: Family = ("chappe_octets_total", "Octets of MSRP (inside TLS) by transport and direction.");
 const RESPONSES: Family = ("chappe_responses_total", "Responses by code: made here, or received from next hops.");
-const REPORTS: Family = ("chappe_reports_total", "REPORTs made here by the code of their Status.");
+const REPORTS: Family = ("chappe_reports_total", "REPORTs by the code of their Status: made here, or passed on.");
 const REFUSALS: Family = ("chappe_refusals_total", "Requests refused by reason.");
 const AUTHS: Family = ("chappe_auth_total", "AUTH requests by outcome.");
 const LINKS_OPENED: Family = ("chappe_links_opened_total", "Connections by who made them.");
@@ -45,7 +45,7 @@ const DEPTH: Family = ("chappe_queue_depth_octets", "Octets queued for a next ho
 type Cell = fn(&Counts) -> u64;
 
 /// Counters without labels.
-const PLAIN: [(Family, Cell); 12] = [
+const PLAIN: [(Family, Cell); 13] = [
     (("chappe_tokens_issued_total", "Tokens handed out by AUTH."), |c| c.sessions_started),
     (("chappe_reports_dropped_total", "REPORTs that had no previous hop any more."), |c| c.reports_dropped),
     (("chappe_responses_unmatched_total", "Responses that matched no request."), |c| c.responses_unmatched),
@@ -55,6 +55,7 @@ const PLAIN: [(Family, Cell); 12] = [
     (("chappe_aborts_total", "Chunks ended with # by this relay."), |c| c.aborts),
     (("chappe_end_lines_in_bodies_total", "Bodies that held the end-line chosen for them."), |c| c.end_lines_in_bodies),
     (("chappe_keep_alives_total", "SENDs without a body, as clients send to keep a link alive."), |c| c.keep_alives),
+    (("chappe_heartbeats_total", "SENDs whose content is a heartbeat."), |c| c.heartbeats),
     (("chappe_links_moved_total", "Links moved to another shard."), |c| c.links_moved),
     (("chappe_bulk_switches_total", "Sessions that changed between a shared and a bulk link to a peer relay."), |c| {
         c.bulk_switches
@@ -127,7 +128,8 @@ fn outcomes(to: &Exporter, shards: &[Snapshot]) {
     };
     by_code(RESPONSES, &[("origin", "made".into())], |c| &c.responses_made);
     by_code(RESPONSES, &[("origin", "received".into())], |c| &c.responses_received);
-    by_code(REPORTS, &[], |c| &c.reports_made);
+    by_code(REPORTS, &[("origin", "made".into())], |c| &c.reports_made);
+    by_code(REPORTS, &[("origin", "passed".into())], |c| &c.reports_passed);
     by_word(to, REFUSALS, "reason", REFUSAL_KINDS, shards, |s| s.counts.refusals);
     by_word(to, AUTHS, "outcome", AUTH_OUTCOMES, shards, |s| s.counts.auth);
     by_word(to, LINKS_OPENED, "side", ["accepted", "dialled"], shards, |s| s.counts.links_opened);

@@ -80,7 +80,7 @@ impl Relay {
         }
         if self.draining {
             self.count_auth(AuthOutcome::Forbidden);
-            return self.refuse(id, &head, Refusal::Quota, now);
+            return self.refuse(id, &head, Refusal::Draining, now);
         }
         let Some(value) = head.header("Authorization") else {
             let Some(link) = self.links.get_mut(id) else { return };
@@ -109,7 +109,8 @@ impl Relay {
         self.next_ticket += 1;
         let until = now + rules.lookup_timeout;
         let Some(link) = self.links.get_mut(id) else { return };
-        let peer = link.meta.peer;
+        // A relay brings many users from one address: the limits of addresses are not for it.
+        let peer = link.meta.peer.filter(|_| link.meta.relay.is_none());
         let attempt = AuthAttempt { head: head.clone(), user: user.as_str().into() };
         link.waiting = Some(Waiting::Account { ticket, attempt: Box::new(attempt), until });
         self.outputs.push_back(Output::LookUp { link: id, ticket, user, peer });
@@ -261,9 +262,10 @@ impl Relay {
         let Some(link) = self.links.get(id) else { return false };
         let relay = link.relay_name().cloned();
         let full = relay.is_none() && link.owned.len() >= self.settings.limits.tokens_per_connection;
-        if full || !account.as_ref().is_some_and(|a| a.lease) || self.short_of_memory(80) {
+        let short = self.short_of_memory(80);
+        if full || short || !account.as_ref().is_some_and(|a| a.lease) {
             self.count_auth(AuthOutcome::Forbidden);
-            self.respond(id, head, Status::FORBIDDEN, &[], now);
+            self.refuse(id, head, if short { Refusal::Shortage } else { Refusal::Quota }, now);
             return false;
         }
         let next = self.nonces.issue_until(now + self.settings.auth.nonce_lifetime, &mut self.rng);
@@ -315,7 +317,8 @@ fn expires(head: &Head, rules: &super::AuthRules) -> Expires {
     } else if seconds > rules.max_expires {
         Expires::TooLarge
     } else {
-        Expires::Granted(seconds)
+        // Longer than the default is never needed: a new AUTH gives a new token (RFC 4976 section 4.6).
+        Expires::Granted(seconds.min(rules.default_expires.max(rules.min_expires)))
     }
 }
 

@@ -117,7 +117,7 @@ impl Egress {
     }
 
     /// A whole frame to be sent before any SEND data.
-    pub(super) fn push_urgent(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    fn push_urgent(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.urgent);
     }
 
@@ -148,6 +148,14 @@ impl Egress {
 }
 
 impl Relay {
+    /// A whole frame to be sent on this link before any SEND data, charged until it leaves.
+    pub(super) fn push_urgent(&mut self, id: LinkId, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let before = link.egress.urgent.len();
+        link.egress.push_urgent(write);
+        self.urgent += link.egress.urgent.len() - before;
+    }
+
     /// Fills `out` with about `room` octets that are to be written on this link next; empty when there is nothing. Call it
     /// again only when `handle_written` has acknowledged all of the batch before.
     pub fn poll_transmit(&mut self, id: LinkId, room: usize, now: Moment, out: &mut Transmit) {
@@ -180,6 +188,7 @@ impl Relay {
         }
         if !link.egress.urgent.is_empty() {
             let from = out.heads.len();
+            self.urgent -= link.egress.urgent.len().min(self.urgent);
             out.heads.append(&mut link.egress.urgent);
             out.head(from);
             out.cut();

@@ -103,10 +103,14 @@ pub enum RefusalKind {
     Quota,
     /// A relay named another relay as itself.
     Impostor,
+    /// Memory is short.
+    Shortage,
+    /// The relay is draining.
+    Draining,
 }
 
 /// Labels of [`RefusalKind`] in order.
-pub const REFUSAL_KINDS: [&str; 12] = [
+pub const REFUSAL_KINDS: [&str; 14] = [
     "misaddressed",
     "no_session",
     "old_generation",
@@ -119,6 +123,8 @@ pub const REFUSAL_KINDS: [&str; 12] = [
     "not_implemented",
     "quota",
     "impostor",
+    "shortage",
+    "draining",
 ];
 
 /// Outcomes of AUTH; the label of a metric.
@@ -164,12 +170,14 @@ pub struct Counts {
     pub responses_received: CodeCounts,
     /// REPORTs we made.
     pub reports_made: CodeCounts,
+    /// REPORTs of others that we passed on.
+    pub reports_passed: CodeCounts,
     /// REPORTs we made that had no living previous hop.
     pub reports_dropped: u64,
     /// Responses that matched nothing.
     pub responses_unmatched: u64,
     /// Refused requests by [`REFUSAL_KINDS`].
-    pub refusals: [u64; 12],
+    pub refusals: [u64; 14],
     /// AUTHs by [`AUTH_OUTCOMES`].
     pub auth: [u64; 8],
     /// Sessions begun.
@@ -188,8 +196,10 @@ pub struct Counts {
     pub aborts: u64,
     /// Outgoing end-lines found in bodies.
     pub end_lines_in_bodies: u64,
-    /// Heartbeats (IOP-3): SENDs without a body.
+    /// SENDs without a body.
     pub keep_alives: u64,
+    /// SENDs with a heartbeat as content (IOP-3).
+    pub heartbeats: u64,
     /// Flows that went over to a bulk link.
     pub bulk_switches: u64,
     /// Links moved to another shard.
@@ -241,6 +251,8 @@ pub struct SessionRecord {
     pub user: Arc<str>,
     /// Address of the owner, if direct.
     pub owner: Option<SocketAddr>,
+    /// Name of the peer relay that acts for the owner, if any.
+    pub relay: Option<String>,
     /// Host of the far side, as its URI names it.
     pub far_host: Option<String>,
     /// Messages and octets.

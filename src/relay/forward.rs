@@ -105,6 +105,8 @@ impl Relay {
         self.end_probation(id);
         if !has_body {
             self.counts.keep_alives += 1;
+        } else if head.content_type().is_some_and(|t| t.eq_ignore_ascii_case(b"text/x-msrp-heartbeat")) {
+            self.counts.heartbeats += 1;
         }
         if let Some(link) = self.links.get_mut(id) {
             link.fed.1 += head.bytes().len() + std::mem::size_of::<Queued>();
@@ -310,18 +312,41 @@ impl Relay {
         if head.failure_report() == FailureReport::Yes {
             self.respond(id, head, Status::OK, &[], now);
         }
-        if let Some(session) = self.sessions.get_mut(&token) {
-            session.tally.add(from_owner, received, flag == Flag::Complete);
+        let message = flag == Flag::Complete && head.content_type().is_some();
+        let Some(session) = self.sessions.get_mut(&token) else { return };
+        session.tally.add(from_owner, received, message);
+        // On an internal hop the other client's session counts it too.
+        let inner = session.ways.iter().find(|w| w.source == source_id).and_then(|w| w.inner);
+        if let Some(session) = inner.and_then(|token| self.sessions.get_mut(&token)) {
+            session.tally.add(false, received, message);
         }
+    }
+
+    /// A chunk from another shard has ended: the session at home here counts it.
+    fn count_from_abroad(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get(id).filter(|f| f.back.shard != self.shard) else { return };
+        let Some(chunk) = flow.queue.back() else { return };
+        let (octets, message) = (chunk.written + chunk.buffered, chunk.end == Some(Flag::Complete) && chunk.has_body);
+        let relay = self.links.get(flow.link).and_then(|l| l.relay_name());
+        let Some(session) = self.sessions.get_mut(&flow.token) else { return };
+        let to_owner = match &session.owner {
+            super::session::Owner::Link(link) => *link == flow.link,
+            super::session::Owner::Relay(name) => relay == Some(name),
+        };
+        session.tally.add(!to_owner, octets, message);
     }
 
     pub(super) fn push_end(&mut self, id: FlowId, flag: Flag, now: Moment) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let Some(back) = flow.queue.back_mut() else { return };
-        if back.end.is_none() {
+        let ends = back.end.is_none();
+        if ends {
             back.end = Some(flag);
         }
         flow.last_input = now;
+        if ends {
+            self.count_from_abroad(id);
+        }
         self.wake(id);
     }
 

@@ -11,6 +11,8 @@ use crate::msrp::{Event, Flag, Head, Kind, MAX_NON_SEND_BODY, Method};
 
 /// Malformed responses that a link may send before it is closed.
 const BAD_RESPONSES: u32 = 100;
+/// Over-long requests that are not SENDs, of which the last closes the link.
+const OVERSIZE: u32 = 3;
 /// Requests without somebody to answer to, of which the last closes a link that is in use.
 const UNANSWERABLE: u32 = 3;
 /// Longer path lines are checked anew each time rather than kept.
@@ -138,7 +140,7 @@ impl Relay {
             Frame::Whole { head, body, has_body, oversize } => {
                 if oversize {
                     self.refuse(id, &head, Refusal::TooLarge, now);
-                    self.count_bad(id, now);
+                    self.count_oversize(id, now);
                 } else if flag != Flag::Complete {
                     // Only SENDs come in chunks (AMB-28).
                     self.refuse(id, &head, Refusal::Bad, now);
@@ -218,12 +220,21 @@ impl Relay {
         }
     }
 
+    /// One more request that was too long to be passed whole; the third closes a client's link.
+    fn count_oversize(&mut self, id: LinkId, now: Moment) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.oversize += 1;
+        if link.oversize >= OVERSIZE && link.meta.relay.is_none() {
+            self.close_flushing(id, CloseReason::BadRequests, now);
+        }
+    }
+
     /// A response that does not parse: dropped (RFC 4976 section 6.4.3); a flood of them ends the link.
     pub(super) fn count_bad_response(&mut self, id: LinkId, now: Moment) {
         self.counts.responses_unmatched += 1;
         let Some(link) = self.links.get_mut(id) else { return };
-        link.bad_requests.0 += 1;
-        if link.bad_requests.0 >= BAD_RESPONSES && link.meta.relay.is_none() {
+        link.bad_responses += 1;
+        if link.bad_responses >= BAD_RESPONSES && link.meta.relay.is_none() {
             self.close_now(id, CloseReason::BadRequests, now);
         }
     }

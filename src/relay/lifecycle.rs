@@ -80,6 +80,9 @@ impl Relay {
         now: Moment,
     ) {
         let Some(link) = self.links.get_mut(id) else { return };
+        if link.phase != Phase::Dialling {
+            return;
+        }
         link.meta.peer = Some(peer);
         link.meta.relay = relay.map(Arc::new);
         link.meta.own_kind = own_kind;
@@ -149,6 +152,7 @@ impl Relay {
         self.release_bindings(id, reason, now);
         let Some(link) = self.links.remove(id) else { return };
         self.handed_out -= link.egress.outstanding() as usize;
+        self.urgent -= link.egress.queued_urgent().min(self.urgent);
         self.counts.links_closed += 1;
         let relay = link.relay_name().cloned();
         self.outputs.push_back(Output::Event(Event::LinkClosed { peer: link.meta.peer, reason, relay }));
@@ -457,6 +461,7 @@ impl Relay {
             expires_named,
             last_used: now,
             far: Vec::new(),
+            far_host: None,
             ways: Vec::new(),
             guests: Vec::new(),
             moves: 0,
@@ -492,12 +497,16 @@ impl Relay {
             // A chunk that is arriving is completed; reports still find the source.
             self.take_session_over(way.source);
         }
-        let far_host = session.far.first().and_then(|f| Uri::parse(&f.uri).ok()).map(|u| u.host_string());
+        let relay = match &session.owner {
+            Owner::Link(_) => None,
+            Owner::Relay(name) => Some(name.to_string()),
+        };
         self.outputs.push_back(Output::Event(Event::SessionEnded(Box::new(SessionRecord {
             id: token.public(),
             user: session.user,
             owner: owner.flatten(),
-            far_host,
+            relay,
+            far_host: session.far_host.map(String::from),
             tally: session.tally,
             duration: now.since(session.created),
             end,
@@ -529,13 +538,31 @@ impl Relay {
         idle.len()
     }
 
-    /// Closes the link that holds most buffers because its receiver takes nothing. False when none holds any.
+    /// Closes the link that holds most buffers, of those whose receiver takes nothing if there are any. False when none holds
+    /// any.
     pub(super) fn close_largest(&mut self, now: Moment) -> bool {
         let held = |l: &Link| l.flows.iter().filter_map(|f| self.flows.get(*f)).map(|f| f.charged).sum::<usize>();
-        let largest = self.links.iter().map(|(id, l)| (held(l), id)).max();
-        let Some((_, id)) = largest.filter(|(held, _)| *held > 0) else { return false };
+        let stalled =
+            |l: &Link| l.egress.outstanding() > 0 && now.since(l.egress.last_progress) > Duration::from_secs(1);
+        let largest = self.links.iter().map(|(id, l)| (stalled(l), held(l), id)).filter(|(_, held, _)| *held > 0).max();
+        let Some((.., id)) = largest else { return false };
         self.close_now(id, CloseReason::Shortage, now);
         true
+    }
+
+    /// Ends the links of peer relays that are not on the list any more, and the sessions they obtained for others.
+    pub(super) fn demote_relays(&mut self, now: Moment) {
+        let listed = |name: &str| self.settings.peers.contains_key(name);
+        let links: Vec<_> =
+            self.links.iter().filter(|(_, l)| l.relay_name().is_some_and(|n| !listed(n))).map(|(id, _)| id).collect();
+        let foreign = |s: &super::session::Session| matches!(&s.owner, Owner::Relay(name) if !listed(name));
+        let tokens: Vec<_> = self.sessions.iter().filter(|(_, s)| foreign(s)).map(|(t, _)| *t).collect();
+        for token in tokens {
+            self.end_session(&token, SessionEnd::Operator, now);
+        }
+        for link in links {
+            self.close_flushing(link, CloseReason::Shutdown, now);
+        }
     }
 
     /// Whether the link still exists.
@@ -563,6 +590,21 @@ impl Relay {
                 self.cut_short(source, now);
                 self.refuse(*id, &head, super::route::Refusal::NoSession, now);
             }
+        }
+        // While every sender still has its link: what is under way has failed, and is told.
+        let flows: Vec<_> = self.flows.iter().map(|(id, _)| id).collect();
+        for flow in flows {
+            self.fail_flow(flow, Status::TIMEOUT, now);
+        }
+        for id in &links {
+            let unanswered: Vec<_> = self.links.get_mut(*id).map(|l| l.transactions.drain()).unwrap_or_default();
+            for t in unanswered {
+                self.settle_part(t.pending, t.first, t.behind, Err(Status::TIMEOUT), now);
+            }
+        }
+        let tokens: Vec<_> = self.sessions.keys().copied().collect();
+        for token in tokens {
+            self.end_session(&token, SessionEnd::Drained, now);
         }
         for id in links {
             self.close_flushing(id, CloseReason::Shutdown, now);

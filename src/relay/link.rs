@@ -238,6 +238,8 @@ pub struct Link {
     pub(super) challenges: u32,
     pub(super) remote_auth_failures: (u32, Moment),
     pub(super) bad_requests: (u32, Moment),
+    pub(super) bad_responses: u32,
+    pub(super) oversize: u32,
     pub(super) unanswerable: u32,
     /// Flows fed by this link that are full: it is not read meanwhile.
     pub(super) full_flows: u32,
@@ -281,6 +283,8 @@ impl Link {
             challenges: 0,
             remote_auth_failures: (0, Moment::ZERO),
             bad_requests: (0, Moment::ZERO),
+            bad_responses: 0,
+            oversize: 0,
             unanswerable: 0,
             full_flows: 0,
             fed: (Moment::ZERO, 0),

@@ -169,6 +169,8 @@ pub struct Relay {
     buffered: usize,
     /// Octets in batches that sockets have not taken yet.
     handed_out: usize,
+    /// Octets of whole frames that wait on links.
+    urgent: usize,
     draining: bool,
     counts: Counts,
 }
@@ -214,6 +216,7 @@ impl Relay {
             abandoned: HashMap::with_hasher(hasher()),
             buffered: 0,
             handed_out: 0,
+            urgent: 0,
             draining: false,
             counts: Counts::default(),
             rng,
@@ -271,7 +274,7 @@ impl Relay {
 
     /// Octets in buffers, as the quotas account for them.
     pub fn buffered(&self) -> usize {
-        self.buffered + self.handed_out
+        self.buffered + self.handed_out + self.urgent
     }
 
     /// Number of links.
@@ -289,9 +292,17 @@ impl Relay {
         self.pendings.len()
     }
 
-    /// New rules from now on; existing links and sessions stay.
-    pub fn reconfigure(&mut self, settings: Arc<Settings>) {
+    /// New rules from now on; existing links and sessions stay, but for those of a peer relay that is not one any more.
+    pub fn reconfigure(&mut self, settings: Arc<Settings>, now: Moment) {
         self.settings = settings;
+        self.demote_relays(now);
+        let flows: Vec<_> = self.flows.iter().map(|(id, f)| (id, f.link)).collect();
+        for (id, link) in flows {
+            let max_part = self.max_part(link);
+            if let Some(flow) = self.flows.get_mut(id) {
+                flow.max_part = max_part;
+            }
+        }
     }
 
     /// What is left of links and sessions, by kind, for tests.

@@ -326,8 +326,7 @@ impl Relay {
         };
         let tid = Tid::random(&mut self.rng);
         let message = failure.message.as_ref().map(Short::as_bytes);
-        let Some(l) = self.links.get_mut(link) else { return };
-        l.egress.push_urgent(|out| {
+        self.push_urgent(link, |out| {
             report(out, tid.as_bytes(), &failure.from_path, &failure.token_uri, message, failure.range, failure.status);
         });
         self.counts.reports_made.add(failure.status);

@@ -19,8 +19,7 @@ impl Relay {
         let send = head.kind() == Kind::Request(Method::Send);
         let back = if send { from.first().unwrap_or_default() } else { from.after(0) };
         let own = to.first().unwrap_or_default();
-        let Some(link) = self.links.get_mut(id) else { return };
-        link.egress.push_urgent(|out| response(out, head.transact_id(), status, back, own, extra));
+        self.push_urgent(id, |out| response(out, head.transact_id(), status, back, own, extra));
         self.counts.responses_made.add(status);
         self.counts.frames_out[5] += 1;
         self.watch_responses(id, now);
@@ -136,9 +135,10 @@ impl Relay {
         let Some(link) = self.links.get_mut(id) else { return };
         link.reverse_from_here = link.reverse_from_here.saturating_sub(1);
         if !frame.is_empty() {
-            link.egress.push_urgent(|out| out.extend_from_slice(frame));
+            self.push_urgent(id, |out| out.extend_from_slice(frame));
             self.counts.frames_out[5] += 1;
         }
+        let Some(link) = self.links.get_mut(id) else { return };
         let relay = link.meta.relay.is_some();
         if auth_failed && !relay {
             let (count, since) = &mut link.remote_auth_failures;

@@ -41,8 +41,12 @@ pub(super) enum Refusal {
     Poisoned(Status),
     /// The method is not served.
     NotImplemented,
-    /// A quota or a shortage.
+    /// A quota.
     Quota,
+    /// Memory is short.
+    Shortage,
+    /// The relay is draining.
+    Draining,
     /// From-Path\[0\] is not in the relay's certificate.
     Impostor,
 }
@@ -53,7 +57,9 @@ impl Refusal {
         match self {
             Refusal::Misaddressed | Refusal::NoSession | Refusal::OldGeneration => Status::NO_SESSION,
             Refusal::InUse => Status::IN_USE,
-            Refusal::Policy | Refusal::Quota | Refusal::Impostor => Status::FORBIDDEN,
+            Refusal::Policy | Refusal::Quota | Refusal::Impostor | Refusal::Shortage | Refusal::Draining => {
+                Status::FORBIDDEN
+            }
             Refusal::Bad => Status::BAD_REQUEST,
             Refusal::TooMany | Refusal::TooLarge => Status::TOO_LARGE,
             Refusal::Media => Status::UNSUPPORTED_MEDIA,
@@ -76,6 +82,8 @@ impl Refusal {
             Refusal::NotImplemented => RefusalKind::NotImplemented,
             Refusal::Quota => RefusalKind::Quota,
             Refusal::Impostor => RefusalKind::Impostor,
+            Refusal::Shortage => RefusalKind::Shortage,
+            Refusal::Draining => RefusalKind::Draining,
         }
     }
 }
@@ -338,6 +346,9 @@ impl Relay {
         let Some(session) = self.sessions.get_mut(&token) else { return };
         if session.far.iter().any(|f| f.link == link && *f.uri == *uri) {
             return;
+        }
+        if session.far_host.is_none() {
+            session.far_host = Uri::parse(uri).ok().map(|u| u.host_string().into());
         }
         session.far.push(Far { uri: uri.into(), link, relay });
         if link.shard == self.shard

@@ -181,6 +181,8 @@ pub(super) struct Session {
     pub(super) expires_named: bool,
     pub(super) last_used: Moment,
     pub(super) far: Vec<Far>,
+    /// Host of the first far side, for the record: the far side may leave first.
+    pub(super) far_host: Option<Box<str>>,
     pub(super) ways: Vec<Way>,
     pub(super) guests: Vec<Guest>,
     /// How often it went to another shard.

@@ -77,7 +77,10 @@ impl Relay {
             }
             Binding::Here => return Err(Refusal::NoSession),
         };
-        if !report && self.links.get(target).is_some_and(|l| l.reverse.len() >= REVERSE) {
+        let queue = self.settings.limits.response_queue;
+        if !report
+            && self.links.get(target).is_some_and(|l| l.reverse.len() >= REVERSE || l.egress.queued_urgent() >= queue)
+        {
             return Err(Refusal::TooMany);
         }
         if !report {
@@ -118,17 +121,21 @@ impl Relay {
             self.counts.reports_dropped += 1;
             return;
         }
-        link.egress.push_urgent(|out| {
+        self.push_urgent(target, |out| {
             forward_request(out, &whole.head, tid.as_bytes(), hops, RangeOut::Keep, whole.has_body);
             out.extend_from_slice(&whole.body);
             end_line(out, tid.as_bytes(), Flag::Complete, whole.has_body);
         });
         self.counts.frames_out[super::event::frame_kind(whole.head.kind())] += 1;
+        if let Some(Ok((_, status))) = whole.head.status_header().filter(|_| report) {
+            self.counts.reports_passed.add(status);
+        }
         if !report {
             let credentials =
                 whole.head.kind() == Kind::Request(Method::Auth) && whole.head.header("Authorization").is_some();
             let back_tid = Short::new(whole.head.transact_id());
             let origin = whole.head.from_path().map(|p| p.after(0)).unwrap_or_default().into();
+            let Some(link) = self.links.get_mut(target) else { return };
             link.reverse.insert(tid, Reverse { back, tid: back_tid, origin, hops, credentials, until });
             self.arm(target, until);
         }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 /// The client side of TLS for connections that we open; shared by all shards.
 pub struct ClientSide {
     current: ArcSwap<Outgoing>,
-    key_log: bool,
 }
 
 /// One state of a [`ClientSide`].
@@ -25,13 +24,18 @@ impl ClientSide {
     /// Makes the side. `ca` are PEM texts of the roots to trust; without any, the public web's roots are trusted.
     /// `identity` is shown to servers that ask. `key_log` writes secrets to the file that SSLKEYLOGFILE names.
     pub fn new(ca: &[impl AsRef<[u8]>], identity: Option<&Identity>, key_log: bool) -> Result<Self, CredentialError> {
-        Ok(Self { current: ArcSwap::from_pointee(outgoing(ca, identity, key_log, DEFAULT_VERSIONS)?), key_log })
+        Ok(Self { current: ArcSwap::from_pointee(outgoing(ca, identity, key_log, DEFAULT_VERSIONS)?) })
     }
 
     /// Puts other roots and another certificate in force for connections opened from now on; an unusable one changes
     /// nothing.
-    pub fn reload(&self, ca: &[impl AsRef<[u8]>], identity: Option<&Identity>) -> Result<(), CredentialError> {
-        self.current.store(Arc::new(outgoing(ca, identity, self.key_log, DEFAULT_VERSIONS)?));
+    pub fn reload(
+        &self,
+        ca: &[impl AsRef<[u8]>],
+        identity: Option<&Identity>,
+        key_log: bool,
+    ) -> Result<(), CredentialError> {
+        self.current.store(Arc::new(outgoing(ca, identity, key_log, DEFAULT_VERSIONS)?));
         Ok(())
     }
 
@@ -43,7 +47,7 @@ impl ClientSide {
         version: &'static SupportedProtocolVersion,
     ) -> Self {
         let state = outgoing(ca, identity, false, &[version]).unwrap();
-        Self { current: ArcSwap::from_pointee(state), key_log: false }
+        Self { current: ArcSwap::from_pointee(state) }
     }
 
     /// A peer that does what no configuration of ours permits.

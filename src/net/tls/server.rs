@@ -30,7 +30,6 @@ impl Default for ServerOptions {
 /// The server side of TLS for one listener; shared by all shards.
 pub struct ServerSide {
     current: ArcSwap<Configs>,
-    options: ServerOptions,
     // These outlive a certificate, so that a reload does not cost every client a full handshake.
     tickets: Arc<dyn ProducesTickets>,
     sessions: Arc<dyn StoresServerSessions>,
@@ -56,12 +55,12 @@ impl ServerSide {
         let tickets = rustls::crypto::aws_lc_rs::Ticketer::new()?;
         let sessions: Arc<dyn StoresServerSessions> = ServerSessionMemoryCache::new(STORED_SESSIONS);
         let current = ArcSwap::from_pointee(configs(identity, options, &tickets, &sessions)?);
-        Ok(Self { current, options, tickets, sessions })
+        Ok(Self { current, tickets, sessions })
     }
 
-    /// Puts another certificate in force for connections accepted from now on; an unusable one changes nothing.
-    pub fn reload(&self, identity: &Identity) -> Result<(), CredentialError> {
-        let fresh = configs(identity, self.options, &self.tickets, &self.sessions)?;
+    /// Puts another certificate and options in force for connections accepted from now on; an unusable one changes nothing.
+    pub fn reload(&self, identity: &Identity, options: ServerOptions) -> Result<(), CredentialError> {
+        let fresh = configs(identity, options, &self.tickets, &self.sessions)?;
         self.current.store(Arc::new(fresh));
         Ok(())
     }

@@ -315,3 +315,11 @@ fn a_nonce_lives_as_long_as_configured() {
     let new = nonce(&mut net, end);
     assert_eq!(auth(&mut net, end, &right(&new, 1), &[]).code(), Some(200));
 }
+
+#[test]
+fn rly_30_no_longer_life_is_granted_than_the_default() {
+    let (mut net, end) = gate(|_| {});
+    let fresh = nonce(&mut net, end);
+    let long = auth(&mut net, end, &right(&fresh, 1), &["Expires: 7200"]);
+    assert_eq!((long.code(), long.header("Expires")), (Some(200), "1800".to_owned()));
+}

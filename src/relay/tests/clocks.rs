@@ -1,6 +1,7 @@
 //! What happens when nothing happens: probation, slow heads, stalls, idleness.
 
 use super::chunk::{Request, pattern};
+use super::end::Answer;
 use super::network::Network;
 use super::scene::{GATE, INES, Scene, TOMAS};
 use crate::relay::CloseReason;
@@ -182,4 +183,32 @@ fn drain_refuses_new_sessions_and_shut_down_ends_the_rest_in_order() {
     assert!(s.net.ends[s.ines].closed && s.net.ends[s.tomas()].closed);
     s.net.seconds(200);
     s.relay().assert_empty();
+}
+
+#[test]
+fn shut_down_tells_the_fate_of_what_is_unanswered() {
+    let mut s = Scene::new().tomas_answers(Answer::Nothing);
+    let tid = s.ines_writes(&s.send().id("m1").body("x"));
+    assert_eq!((s.codes(&tid), s.relay().pending_count()), (vec![200], 1));
+    let now = s.net.now;
+    s.relay().shut_down(now);
+    s.net.run();
+    assert_eq!(s.reports(), [(408, "1-1/1".to_owned())]);
+    assert!(s.net.ends[s.ines].closed);
+}
+
+#[test]
+fn a_peer_relay_that_is_taken_off_the_list_loses_its_rank_at_once() {
+    let mut s = Scene::with(|settings| {
+        let peer = crate::relay::Peer { max_chunk: None, multiplex: true, bulk: true };
+        settings.peers.insert("hub.south.example".to_owned(), peer);
+    });
+    let hub = s.net.peer_relay(0, "hub.south.example");
+    s.net.run();
+    let mut settings = (*s.net.nodes[0].settings).clone();
+    settings.peers.clear();
+    let now = s.net.now;
+    s.relay().reconfigure(std::sync::Arc::new(settings), now);
+    s.net.run();
+    assert!(s.net.ends[hub].closed && !s.net.ends[s.ines].closed);
 }

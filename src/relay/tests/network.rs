@@ -390,11 +390,12 @@ impl Network {
         }
         let mut transmit = Transmit::default();
         while let Some(link) = self.shard(at).poll_touched(now) {
+            // Even without octets: a link that has nothing left to write may end, and that is an output.
+            acted = true;
             self.shard(at).poll_transmit(link, 16 << 10, now, &mut transmit);
             if transmit.octets == 0 {
                 continue;
             }
-            acted = true;
             let octets = transmit.to_vec();
             assert_eq!(octets.len(), transmit.octets);
             if let Some(side) = self.side_of(Plug::Link(at, link)) {

@@ -177,3 +177,31 @@ fn iop_30_reports_go_before_data() {
     let at = s.net.ends[s.ines].frames.iter().position(|f| f.is_report());
     assert!(at.is_some_and(|at| at <= 3), "{at:?}");
 }
+
+#[test]
+fn core_32_the_third_over_long_request_closes_the_link() {
+    let mut s = Scene::new().introduced();
+    for n in 0..3 {
+        assert!(!s.net.ends[s.ines].closed, "after {n}");
+        let r = Request::new("NICKNAME", &[&s.token, TOMAS], INES).body(pattern(10_241));
+        let tid = s.ines_writes(&r);
+        assert_eq!(s.codes(&tid), [413]);
+    }
+    assert!(s.net.ends[s.ines].closed);
+}
+
+#[test]
+fn a_session_counts_messages_and_octets_each_way() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    for n in 0..3 {
+        s.ines_writes(&s.send().id(&format!("m{n}")).body("hello"));
+    }
+    let back = s.back().id("b").body("hi");
+    s.net.write(tomas, back.octets());
+    let (now, view) = (s.net.now, |v: Vec<crate::relay::SessionView>| v[0].tally);
+    let tally = view(s.relay().sessions(1, now));
+    // `introduced` has carried one message before.
+    assert!(tally.messages_from_owner >= 3 && tally.octets_from_owner >= 15, "{tally:?}");
+    assert_eq!((tally.messages_to_owner, tally.octets_to_owner), (1, 2));
+}
