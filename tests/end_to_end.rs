@@ -116,9 +116,9 @@ async fn octets_before_a_broken_record_reach_nobody_else() {
         let mut rest = Vec::new();
         let _ = std::io::Read::read_to_end(&mut stream, &mut rest);
         let far = client(&relay, &authority).await;
+        let to = a.own_path(alice.uri());
         let sending =
-            far.send_message(&a.own_path(alice.uri()), Some("text/plain"), "own words", SendOptions::default());
-        let sending = sending.await.expect("sent");
+            far.send_message(&to, Some("text/plain"), "own words", SendOptions::default()).await.expect("sent");
         assert_eq!(body(&next_message(&alice).await), b"own words");
         timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("answered");
         far.close().await;

@@ -156,6 +156,7 @@ mod tests {
             id: "00112233445566ff".to_owned(),
             user: "alice\n2026 ERROR peer=192.0.2.9".into(),
             owner: None,
+            relay: None,
             far_host: None,
             tally: Tally::default(),
             duration: Duration::from_secs(3),

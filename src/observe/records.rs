@@ -87,6 +87,7 @@ struct Line<'a> {
     id: &'a str,
     user: &'a str,
     owner: Option<IpAddr>,
+    relay: Option<&'a str>,
     far_host: Option<&'a str>,
     messages_from_owner: u64,
     messages_to_owner: u64,
@@ -103,6 +104,7 @@ fn line(record: &SessionRecord, ended: SystemTime) -> Vec<u8> {
         id: &record.id,
         user: &record.user,
         owner: record.owner.map(|peer| peer.ip()),
+        relay: record.relay.as_deref(),
         far_host: record.far_host.as_deref(),
         messages_from_owner: record.tally.messages_from_owner,
         messages_to_owner: record.tally.messages_to_owner,
@@ -180,6 +182,7 @@ mod tests {
             id: "00112233445566ff".to_owned(),
             user: user.into(),
             owner: Some("192.0.2.7:40000".parse().expect("address")),
+            relay: None,
             far_host: Some("relay.example".to_owned()),
             tally: Tally { octets_from_owner: 10, octets_to_owner: 20, messages_from_owner: 1, messages_to_owner: 2 },
             duration: Duration::from_millis(61_500),
@@ -199,7 +202,7 @@ mod tests {
         assert_eq!(text.iter().filter(|octet| **octet == b'\n').count(), 1);
         let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
         let expected = serde_json::json!({
-            "id": "00112233445566ff", "user": "alice\n\"x\"", "owner": "192.0.2.7", "far_host": "relay.example",
+            "id": "00112233445566ff", "user": "alice\n\"x\"", "owner": "192.0.2.7", "relay": null, "far_host": "relay.example",
             "messages_from_owner": 1, "messages_to_owner": 2, "octets_from_owner": 10, "octets_to_owner": 20,
             "reason": "owner_gone", "started": "1970-01-01T00:00:58.500Z", "ended": "1970-01-01T00:02:00.000Z",
             "duration_ms": 61_500,

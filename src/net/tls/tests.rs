@@ -206,7 +206,7 @@ fn reload_shows_the_new_certificate_and_leaves_connections_alone() {
     let client = || ClientSide::new(&[authority.pem()], None, false).unwrap();
     let mut before = pair(&client(), &server, &[]);
     before.shake(usize::MAX).unwrap();
-    server.reload(&new).unwrap();
+    server.reload(&new, ServerOptions::default()).unwrap();
     let mut after = pair(&client(), &server, &[]);
     after.shake(usize::MAX).unwrap();
     assert_eq!(before.client.peer_certificates(), Some(&old.chain[..]));
@@ -216,7 +216,7 @@ fn reload_shows_the_new_certificate_and_leaves_connections_alone() {
     assert_eq!(&open_all(&mut before.server, &wire).unwrap().1[..], b"still here");
 
     let mismatched = Identity { chain: old.chain, key: new.key };
-    assert!(matches!(server.reload(&mismatched), Err(CredentialError::Unusable(_))));
+    assert!(matches!(server.reload(&mismatched, ServerOptions::default()), Err(CredentialError::Unusable(_))));
 }
 
 #[rstest]
