@@ -141,6 +141,13 @@ impl Limits {
         order("start_line", self.start_line, "header_block", self.header_block);
         order("header_line", self.header_line, "header_block", self.header_block);
         order("session_buffer", self.session_buffer, "link_buffer", self.link_buffer);
+        // Clients keep a link alive once a minute (IOP-2).
+        let idle = [("idle_connection", self.idle_connection), ("idle_foreign", self.idle_foreign)];
+        for (key, time) in idle.into_iter().filter(|(_, time)| *time < MINUTE) {
+            let found = format!("{}s", time.as_secs());
+            let range = Fault::Range { found, low: "60s".to_owned(), high: "365days".to_owned() };
+            section.fault(section.place(key), range);
+        }
         if self.header_block > MAX_HEADER_BLOCK {
             let found = self.header_block.to_string();
             let range = Fault::Range { found, low: "1".to_owned(), high: MAX_HEADER_BLOCK.to_string() };

@@ -9,6 +9,8 @@ use super::value::choice;
 
 /// Longest SEND chunk toward a next hop whose make we do not know (IOP-23): what every known receiver takes.
 const MAX_CHUNK: u64 = 10_000;
+/// Chunks that we make are not shorter (RFC 4975 section 7.1.1).
+const MIN_CHUNK: u64 = 2048;
 /// More shards than any machine has cores; a shard's label stays short.
 const MAX_SHARDS: u32 = 1024;
 
@@ -96,7 +98,7 @@ impl Relay {
             node: section.or("node", default.node),
             pin: section.or("pin", default.pin),
             drain_timeout: section.or("drain_timeout", default.drain_timeout),
-            max_chunk: section.positive("max_chunk", default.max_chunk),
+            max_chunk: max_chunk(&mut section).unwrap_or(default.max_chunk),
             forward_unknown_methods: section.or("forward_unknown_methods", default.forward_unknown_methods),
             blocked_methods: blocked_methods(&mut section),
             require_signed: section.or("require_signed", default.require_signed),
@@ -159,6 +161,17 @@ fn engine(section: &mut Section<'_>) -> Engine {
 /// Whether the io_uring engine is part of this program.
 #[allow(unexpected_cfgs, reason = "the cargo feature comes with the engine")]
 const IO_URING: bool = cfg!(feature = "io-uring");
+
+/// `max_chunk`, of the relay and of a peer.
+pub(super) fn max_chunk(section: &mut Section<'_>) -> Option<u64> {
+    let octets = section.positive_if_any::<u64>("max_chunk")?;
+    if octets < MIN_CHUNK {
+        let high = u64::MAX.to_string();
+        let range = Fault::Range { found: octets.to_string(), low: MIN_CHUNK.to_string(), high };
+        section.fault(section.place("max_chunk"), range);
+    }
+    Some(octets)
+}
 
 fn blocked_methods(section: &mut Section<'_>) -> Vec<String> {
     let mut methods = Vec::new();

@@ -127,7 +127,7 @@ pub(super) fn peer_relays(root: &mut Section<'_>, verifiable: bool) -> Vec<PeerR
 fn peer_relay(mut section: Section<'_>, first: &mut HashMap<String, String>) -> Option<PeerRelay> {
     let name = section.require::<String>("name", "name = \"peer.example\", a dNSName in its certificate");
     let name = name.and_then(|name| peer_name(&section, name, first));
-    let max_chunk = section.positive_if_any("max_chunk");
+    let max_chunk = super::relay::max_chunk(&mut section);
     let multiplex = section.or("multiplex", true);
     let bulk = section.or("bulk", true);
     section.close();

@@ -190,6 +190,7 @@ fn lines(text: &str) -> Vec<String> {
     "[limits]\nsession_buffer = \"1 GiB\"",
     "5: limits.session_buffer: session_buffer exceeds link_buffer; write values so that session_buffer is at most link_buffer"
 )]
+#[case("[limits]\nidle_foreign = \"30s\"", "5: limits.idle_foreign: 30s is out of range; write 60s to 365days")]
 // [policy]
 #[case(
     "[policy]\nallow_next_hops = [\"10.0.0.1/8\"]",
