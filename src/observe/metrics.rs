@@ -182,7 +182,7 @@ mod tests {
 
     fn busy(shard: u16) -> Snapshot {
         let mut snapshot = Snapshot { shard, links: 3, sessions: 2, pending: 1, buffered: 4096, ..Snapshot::default() };
-        snapshot.counts.frames_in[0] = 10;
+        snapshot.counts.frames_in[0][1] = 10;
         snapshot.counts.octets_out = [100, 200];
         snapshot.counts.refusals[4] = 7;
         snapshot.counts.auth[1] = 5;
@@ -242,7 +242,7 @@ mod tests {
         exporter.update(&[busy(0), busy(1)]);
         let families = read(&exporter.render());
         let value = |name, labels: &[(&str, &str)]| value(&families, name, labels).expect(name);
-        assert_eq!(value("chappe_frames_total", &[("kind", "SEND"), ("direction", "in")]), 20.0);
+        assert_eq!(value("chappe_frames_total", &[("kind", "SEND"), ("direction", "in"), ("transport", "tls")]), 20.0);
         assert_eq!(value("chappe_octets_total", &[("transport", "tls"), ("direction", "out")]), 400.0);
         assert_eq!(value("chappe_refusals_total", &[("reason", "policy")]), 14.0);
         assert_eq!(value("chappe_auth_total", &[("outcome", "granted")]), 10.0);

@@ -17,7 +17,9 @@ pub(super) const SHARDS_ANSWERING: Family =
 pub(super) const LINES_LOST: Family =
     ("chappe_lines_lost_total", "Log lines and session records lost: queue full, or writing failed.");
 
-const FRAMES: Family = ("chappe_frames_total", "MSRP frames by kind and direction.");
+const FRAMES: Family = ("chappe_frames_total", "MSRP frames by kind, direction and transport.");
+const FRAME_OCTETS: Family =
+    ("chappe_frame_octets_total", "Octets of heads and bodies of MSRP frames by kind, direction and transport.");
 const OCTETS: Family = ("chappe_octets_total", "Octets of MSRP (inside TLS) by transport and direction.");
 const RESPONSES: Family = ("chappe_responses_total", "Responses by code: made here, or received from next hops.");
 const REPORTS: Family = ("chappe_reports_total", "REPORTs by the code of their Status: made here, or passed on.");
@@ -105,13 +107,22 @@ pub(super) fn expose(to: &mut Exposition, shards: &[Snapshot]) {
     to.histogram(DEPTH, &DEPTH_BOUNDS, 1.0, &depth);
 }
 
+/// Plain links first, as the core counts.
+const TRANSPORTS: [&str; 2] = ["tcp", "tls"];
+
 fn traffic(to: &Exporter, shards: &[Snapshot]) {
     for (i, kind) in FRAME_KINDS.into_iter().enumerate() {
-        let labels = |direction: &'static str| [("kind", kind.into()), ("direction", direction.into())];
-        to.counter(FRAMES, &labels("in"), sum(shards, |s| s.counts.frames_in[i]));
-        to.counter(FRAMES, &labels("out"), sum(shards, |s| s.counts.frames_out[i]));
+        for (t, transport) in TRANSPORTS.into_iter().enumerate() {
+            let labels = |direction: &'static str| {
+                [("kind", kind.into()), ("direction", direction.into()), ("transport", transport.into())]
+            };
+            to.counter(FRAMES, &labels("in"), sum(shards, |s| s.counts.frames_in[i][t]));
+            to.counter(FRAMES, &labels("out"), sum(shards, |s| s.counts.frames_out[i][t]));
+            to.counter(FRAME_OCTETS, &labels("in"), sum(shards, |s| s.counts.frame_octets_in[i][t]));
+            to.counter(FRAME_OCTETS, &labels("out"), sum(shards, |s| s.counts.frame_octets_out[i][t]));
+        }
     }
-    for (i, transport) in ["tcp", "tls"].into_iter().enumerate() {
+    for (i, transport) in TRANSPORTS.into_iter().enumerate() {
         let labels = |direction: &'static str| [("transport", transport.into()), ("direction", direction.into())];
         to.counter(OCTETS, &labels("in"), sum(shards, |s| s.counts.octets_in[i]));
         to.counter(OCTETS, &labels("out"), sum(shards, |s| s.counts.octets_out[i]));

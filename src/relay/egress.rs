@@ -149,11 +149,14 @@ impl Egress {
 
 impl Relay {
     /// A whole frame to be sent on this link before any SEND data, charged until it leaves.
-    pub(super) fn push_urgent(&mut self, id: LinkId, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn push_urgent(&mut self, id: LinkId, kind: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(link) = self.links.get_mut(id) else { return };
         let before = link.egress.urgent.len();
         link.egress.push_urgent(write);
-        self.urgent += link.egress.urgent.len() - before;
+        let (octets, transport) = (link.egress.urgent.len() - before, usize::from(link.meta.secure));
+        self.urgent += octets;
+        self.counts.frames_out[kind][transport] += 1;
+        self.counts.frame_octets_out[kind][transport] += octets as u64;
     }
 
     /// Fills `out` with about `room` octets that are to be written on this link next; empty when there is nothing. Call it
@@ -259,7 +262,9 @@ impl Relay {
         out.head(from);
         *deficit -= (out.heads.len() - from) as i64;
         let (pending, report) = (chunk.pending, chunk.failure_report);
-        self.counts.frames_out[0] += 1;
+        let transport = usize::from(self.links.get(id).is_some_and(|l| l.meta.secure));
+        self.counts.frames_out[0][transport] += 1;
+        self.counts.frame_octets_out[0][transport] += (out.heads.len() - from) as u64;
         if let Some(pending) = pending {
             if let Some(p) = self.pendings.get_mut(pending) {
                 p.open_parts += 1;
@@ -375,6 +380,8 @@ impl Relay {
             }
         }
         let moved = octets - left;
+        let transport = usize::from(self.links.get(flow.link).is_some_and(|l| l.meta.secure));
+        self.counts.frame_octets_out[0][transport] += moved;
         chunk.buffered -= moved;
         chunk.written += moved;
         part.written += moved;

@@ -35,6 +35,9 @@ impl CodeCounts {
 /// Frame kinds that are counted apart.
 pub const FRAME_KINDS: [&str; 6] = ["SEND", "REPORT", "AUTH", "NICKNAME", "other", "response"];
 
+/// Index of responses in [`FRAME_KINDS`].
+pub(super) const RESPONSE: usize = 5;
+
 pub(super) fn frame_kind(kind: Kind) -> usize {
     match kind {
         Kind::Request(Method::Send) => 0,
@@ -42,7 +45,7 @@ pub(super) fn frame_kind(kind: Kind) -> usize {
         Kind::Request(Method::Auth) => 2,
         Kind::Request(Method::Nickname) => 3,
         Kind::Request(Method::Other) => 4,
-        Kind::Response(_) => 5,
+        Kind::Response(_) => RESPONSE,
     }
 }
 
@@ -156,10 +159,14 @@ pub const AUTH_OUTCOMES: [&str; 8] =
 /// Counters of one shard: plain cells that `observe` reads each second.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counts {
-    /// Frames received, by [`FRAME_KINDS`].
-    pub frames_in: [u64; 6],
-    /// Frames sent.
-    pub frames_out: [u64; 6],
+    /// Frames received, by [`FRAME_KINDS`], on plain and TLS links.
+    pub frames_in: [[u64; 2]; 6],
+    /// Frames sent, likewise.
+    pub frames_out: [[u64; 2]; 6],
+    /// Octets of heads and bodies received, by [`FRAME_KINDS`], on plain and TLS links.
+    pub frame_octets_in: [[u64; 2]; 6],
+    /// The same, sent.
+    pub frame_octets_out: [[u64; 2]; 6],
     /// Octets received on plain and TLS links (plaintext).
     pub octets_in: [u64; 2],
     /// Octets sent on plain and TLS links (plaintext).

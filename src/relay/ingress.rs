@@ -43,10 +43,17 @@ impl Relay {
                 Ok(Some(Event::Head(head))) => {
                     link.head_since = None;
                     let has_body = link.decoder.frame_has_body();
-                    self.counts.frames_in[frame_kind(head.kind())] += 1;
+                    let (kind, transport) = (frame_kind(head.kind()), usize::from(link.meta.secure));
+                    link.frame_kind = kind;
+                    self.counts.frames_in[kind][transport] += 1;
+                    self.counts.frame_octets_in[kind][transport] += head.bytes().len() as u64;
                     self.take_head(id, head, has_body, now);
                 }
-                Ok(Some(Event::Body(octets))) => self.take_body(id, octets, now),
+                Ok(Some(Event::Body(octets))) => {
+                    let (kind, transport) = (link.frame_kind, usize::from(link.meta.secure));
+                    self.counts.frame_octets_in[kind][transport] += octets.len() as u64;
+                    self.take_body(id, octets, now);
+                }
                 Ok(Some(Event::End(flag))) => self.take_end(id, flag, now),
                 Ok(None) => {
                     if link.decoder.in_head() && link.head_since.is_none() {

@@ -240,6 +240,8 @@ pub struct Link {
     pub(super) bad_requests: (u32, Moment),
     pub(super) bad_responses: u32,
     pub(super) oversize: u32,
+    /// Kind of the frame that arrives, for the counters.
+    pub(super) frame_kind: usize,
     pub(super) unanswerable: u32,
     /// Flows fed by this link that are full: it is not read meanwhile.
     pub(super) full_flows: u32,
@@ -285,6 +287,7 @@ impl Link {
             bad_requests: (0, Moment::ZERO),
             bad_responses: 0,
             oversize: 0,
+            frame_kind: 0,
             unanswerable: 0,
             full_flows: 0,
             fed: (Moment::ZERO, 0),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Relay;
+use super::event::frame_kind;
 use super::flow::FlowId;
 use super::link::{Frame, LinkId};
 use super::pending::PendingId;
@@ -13,7 +14,7 @@ use super::short::Short;
 use super::source::{Failure, Poisoned, SourceId, SourceRef, Target, poisons};
 use super::timer::Owner;
 use crate::moment::Moment;
-use crate::msrp::{FailureReport, Flag, Path, Scheme, Status, Tid, Uri, report};
+use crate::msrp::{FailureReport, Flag, Kind, Method, Path, Scheme, Status, Tid, Uri, report};
 
 /// How long a count of what a link feeds is good.
 const RECOUNT: Duration = Duration::from_millis(100);
@@ -326,11 +327,10 @@ impl Relay {
         };
         let tid = Tid::random(&mut self.rng);
         let message = failure.message.as_ref().map(Short::as_bytes);
-        self.push_urgent(link, |out| {
+        self.push_urgent(link, frame_kind(Kind::Request(Method::Report)), |out| {
             report(out, tid.as_bytes(), &failure.from_path, &failure.token_uri, message, failure.range, failure.status);
         });
         self.counts.reports_made.add(failure.status);
-        self.counts.frames_out[1] += 1;
         self.watch_responses(link, now);
         self.touch(link);
     }

@@ -2,6 +2,7 @@
 //! 6.4.3).
 
 use super::Relay;
+use super::event::RESPONSE;
 use super::link::{CloseReason, LinkId, Reverse};
 use super::pending::PendingId;
 use super::session::FarLink;
@@ -19,9 +20,8 @@ impl Relay {
         let send = head.kind() == Kind::Request(Method::Send);
         let back = if send { from.first().unwrap_or_default() } else { from.after(0) };
         let own = to.first().unwrap_or_default();
-        self.push_urgent(id, |out| response(out, head.transact_id(), status, back, own, extra));
+        self.push_urgent(id, RESPONSE, |out| response(out, head.transact_id(), status, back, own, extra));
         self.counts.responses_made.add(status);
-        self.counts.frames_out[5] += 1;
         self.watch_responses(id, now);
         self.touch(id);
     }
@@ -135,8 +135,7 @@ impl Relay {
         let Some(link) = self.links.get_mut(id) else { return };
         link.reverse_from_here = link.reverse_from_here.saturating_sub(1);
         if !frame.is_empty() {
-            self.push_urgent(id, |out| out.extend_from_slice(frame));
-            self.counts.frames_out[5] += 1;
+            self.push_urgent(id, RESPONSE, |out| out.extend_from_slice(frame));
         }
         let Some(link) = self.links.get_mut(id) else { return };
         let relay = link.meta.relay.is_some();

@@ -121,12 +121,11 @@ impl Relay {
             self.counts.reports_dropped += 1;
             return;
         }
-        self.push_urgent(target, |out| {
+        self.push_urgent(target, super::event::frame_kind(whole.head.kind()), |out| {
             forward_request(out, &whole.head, tid.as_bytes(), hops, RangeOut::Keep, whole.has_body);
             out.extend_from_slice(&whole.body);
             end_line(out, tid.as_bytes(), Flag::Complete, whole.has_body);
         });
-        self.counts.frames_out[super::event::frame_kind(whole.head.kind())] += 1;
         if let Some(Ok((_, status))) = whole.head.status_header().filter(|_| report) {
             self.counts.reports_passed.add(status);
         }
