@@ -19,7 +19,7 @@ pub(super) type FlowId = Key<Flow>;
 
 /// Rough octets of bookkeeping of a slice: charged with the octets themselves, so that a flood of
 /// tiny chunks cannot hide behind their small bodies.
-pub(super) const SLICE_OVERHEAD: usize = 48;
+pub(super) const SLICE_OVERHEAD: usize = 96;
 
 /// A receiver that has answered within this time is behind, not silent.
 const ANSWERING: std::time::Duration = std::time::Duration::from_secs(1);
@@ -47,10 +47,13 @@ pub(super) struct Queued {
     pub(super) arrived: Moment,
 }
 
+/// The same of a queued chunk: its place in a queue that grows by doubling, and the allocation of its head.
+pub(super) const CHUNK_OVERHEAD: usize = std::mem::size_of::<Queued>() * 3 / 2;
+
 impl Queued {
     /// What the chunk costs beside its octets: its head, and the bookkeeping. It does not change while it waits.
     pub(super) fn cost(&self) -> usize {
-        self.head.bytes().len() + std::mem::size_of::<Queued>()
+        self.head.bytes().len() + CHUNK_OVERHEAD
     }
 }
 

@@ -109,7 +109,7 @@ impl Relay {
             self.counts.heartbeats += 1;
         }
         if let Some(link) = self.links.get_mut(id) {
-            link.fed.1 += head.bytes().len() + std::mem::size_of::<Queued>();
+            link.fed.1 += head.bytes().len() + super::flow::CHUNK_OVERHEAD;
         }
         self.set_frame(id, Frame::Chunk { source: source_id, serial, head, received: 0 });
     }
