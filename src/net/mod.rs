@@ -13,6 +13,7 @@ pub mod mailbox;
 mod outgoing;
 pub mod resolve;
 pub mod server;
+mod serving;
 pub mod shard;
 pub mod shared;
 pub mod socket;

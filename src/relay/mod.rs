@@ -12,6 +12,7 @@
 mod arena;
 mod authorize;
 mod bulk;
+mod closing;
 mod egress;
 mod event;
 mod flow;
@@ -31,6 +32,7 @@ mod short;
 mod source;
 mod timeout;
 mod timer;
+mod tokens;
 mod transaction;
 mod transit;
 mod view;

@@ -1,0 +1,233 @@
+//! The connections of a shard: how they join, are read and written, and leave.
+
+#![expect(clippy::disallowed_methods, reason = "one task per connection, none per message")]
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::net::TcpStream;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use tokio::task::spawn_local;
+
+use super::connection::{Connection, Event as IoEvent};
+use super::shard::{Served, Shard};
+use crate::relay::{CloseReason, LinkId, Meta};
+
+/// Octets of ciphertext read at once.
+const READ: usize = 64 << 10;
+/// The other end has this long to take our last octets.
+pub(super) const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+
+impl Shard {
+    /// A connection whose handshake is done becomes a link; `early` is plaintext that came with the handshake's end.
+    pub(super) fn add_accepted(self: &Rc<Self>, connection: Connection, meta: Meta, early: BytesMut) {
+        if self.stopping.get() {
+            connection.close();
+            return;
+        }
+        let connection = Rc::new(connection);
+        let now = self.shared.clock.now();
+        let id = {
+            let mut state = self.state.borrow_mut();
+            let id = state.relay.handle_accepted(meta, now);
+            state.links.insert(id, Served { connection: connection.clone(), task: None });
+            id
+        };
+        self.start(id, connection);
+        if !early.is_empty() {
+            self.with(|relay, now| relay.handle_data(id, early.freeze(), now));
+        } else {
+            self.turn();
+        }
+    }
+
+    /// A dialled connection is there. Gone when nobody waits for it any more.
+    pub(super) fn add_dialled(
+        self: &Rc<Self>,
+        id: LinkId,
+        connection: Connection,
+        relay: Option<crate::relay::RelayIdentity>,
+        own_kind: bool,
+        early: BytesMut,
+    ) {
+        let connection = Rc::new(connection);
+        let wanted = {
+            let mut state = self.state.borrow_mut();
+            let wanted = !self.stopping.get() && state.relay.has_link(id);
+            if wanted {
+                state.links.insert(id, Served { connection: connection.clone(), task: None });
+            }
+            wanted
+        };
+        if !wanted {
+            connection.close();
+            return self.with(|relay, now| relay.handle_lost(id, now));
+        }
+        let peer = connection.peer();
+        self.start(id, connection);
+        self.with(|core, now| {
+            core.handle_dialled(id, peer, relay, own_kind, now);
+            if !early.is_empty() {
+                core.handle_data(id, early.freeze(), now);
+            }
+        });
+    }
+
+    pub(super) fn start(self: &Rc<Self>, id: LinkId, connection: Rc<Connection>) {
+        let task = spawn_local(self.clone().serve(id, connection));
+        if let Some(served) = self.state.borrow_mut().links.get_mut(&id) {
+            served.task = Some(task.abort_handle());
+        }
+    }
+
+    /// Reads a link until it ends.
+    async fn serve(self: Rc<Self>, id: LinkId, connection: Rc<Connection>) {
+        let mut buffer = Vec::new();
+        loop {
+            // The buffer belongs to the shard while nobody waits in here: one is enough for all links.
+            let event = poll_fn(|cx| {
+                READ_BUFFER.with_borrow_mut(|shared| {
+                    shared.resize(READ, 0);
+                    let event = connection.poll_event(cx, shared, &self.io.reads);
+                    if matches!(event, std::task::Poll::Ready(IoEvent::Read(1..))) {
+                        std::mem::swap(&mut buffer, shared);
+                    }
+                    event
+                })
+            })
+            .await;
+            match event {
+                IoEvent::Read(0) => {
+                    connection.set_reading(false);
+                    self.with(|relay, now| relay.handle_eof(id, now));
+                }
+                IoEvent::Read(n) => {
+                    self.received(id, &connection, &buffer[..n]);
+                    READ_BUFFER.with_borrow_mut(|shared| *shared = std::mem::take(&mut buffer));
+                    if n == READ {
+                        // Somebody who sends without end takes turns with everybody else.
+                        tokio::task::yield_now().await;
+                    }
+                }
+                IoEvent::Writable => self.writable(id, &connection),
+                IoEvent::Woken => {}
+                IoEvent::Gone => return,
+                IoEvent::Broken(error) => {
+                    tracing::debug!(%error, peer = %connection.peer(), "link lost");
+                    return self.lose(id, &connection);
+                }
+            }
+        }
+    }
+
+    /// Octets came in on a link.
+    fn received(self: &Rc<Self>, id: LinkId, connection: &Connection, octets: &[u8]) {
+        let now = self.shared.clock.now();
+        let mut eof = false;
+        {
+            let mut guard = self.state.borrow_mut();
+            let state = &mut *guard;
+            debug_assert!(state.plain.is_empty(), "plaintext of another link");
+            if state.plain.capacity() < octets.len() {
+                state.plain.reserve(READ.max(octets.len()));
+            }
+            let opened = match connection.tls().as_mut() {
+                None => {
+                    state.plain.extend_from_slice(octets);
+                    None
+                }
+                Some(tls) => Some(tls.open(octets, &mut state.plain)),
+            };
+            match opened {
+                None => {}
+                Some(Ok(opened)) => {
+                    eof = opened.close_notify;
+                    if opened.wants_write {
+                        // A key update or the like; a socket that does not take it will tell by itself.
+                        let _ = connection.send_tls_pending(&self.io.writes);
+                    }
+                }
+                Some(Err(error)) => {
+                    // The buffer is the shard's: what came before the fault must reach no other link.
+                    state.plain.clear();
+                    tracing::debug!(%error, peer = %connection.peer(), "TLS failed; the link is closed");
+                    let _ = connection.send_tls_pending(&self.io.writes);
+                    drop(guard);
+                    return self.lose(id, connection);
+                }
+            }
+            if !state.plain.is_empty() {
+                let plain = state.plain.split().freeze();
+                state.relay.handle_data(id, plain, now);
+            }
+            if eof {
+                state.relay.handle_eof(id, now);
+            }
+        }
+        self.turn();
+    }
+
+    fn writable(self: &Rc<Self>, id: LinkId, connection: &Connection) {
+        match connection.resume(&self.io.writes) {
+            Ok(octets) => {
+                let now = self.shared.clock.now();
+                {
+                    let mut guard = self.state.borrow_mut();
+                    let state = &mut *guard;
+                    if octets > 0 {
+                        state.relay.handle_written(id, octets, now);
+                    }
+                    if !connection.blocked() {
+                        // It may have been TLS alone that blocked; nobody else would look at the link again.
+                        self.transmit(state, id, now);
+                    }
+                }
+                self.turn();
+            }
+            Err(_) => self.lose(id, connection),
+        }
+    }
+
+    fn lose(self: &Rc<Self>, id: LinkId, connection: &Connection) {
+        connection.close();
+        self.state.borrow_mut().links.remove(&id);
+        self.with(|relay, now| relay.handle_lost(id, now));
+        let state = self.state.borrow();
+        self.check_stopped(&state);
+    }
+
+    /// Keeps the socket a moment after our last octets: with unread input in it a plain close would reset the connection, and
+    /// the other end might never see why.
+    pub(super) fn linger(self: &Rc<Self>, socket: TcpStream, reason: CloseReason) {
+        if matches!(reason, CloseReason::Lost | CloseReason::Framing | CloseReason::Shortage) {
+            return;
+        }
+        self.lingering.set(self.lingering.get() + 1);
+        let shard = self.clone();
+        spawn_local(async move {
+            drain(socket).await;
+            shard.lingering.set(shard.lingering.get() - 1);
+        });
+    }
+}
+
+thread_local! {
+    /// Ciphertext of whichever link is being read.
+    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+async fn drain(socket: TcpStream) {
+    let Ok(mut socket) = tokio::net::TcpStream::from_std(socket) else { return };
+    let mut sink = [0; 4096];
+    let drain = async {
+        // At most 1 MiB of somebody who does not stop.
+        for _ in 0..256 {
+            match tokio::io::AsyncReadExt::read(&mut socket, &mut sink).await {
+                Ok(n) if n > 0 => {}
+                _ => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
