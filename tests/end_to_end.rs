@@ -11,7 +11,7 @@ use chappe::client::{
     Answer, Body, ClientError, Endpoint, EndpointOptions, Event, Failure, Grant, Listener, SendOptions,
 };
 use chappe::msrp::Status;
-use support::{Authority, PATIENCE, Relay, Wish};
+use support::{Authority, PATIENCE, Relay, Wish, next_message};
 use tokio::time::timeout;
 
 async fn client(relay: &Relay, authority: &Authority) -> Endpoint {
@@ -22,19 +22,6 @@ async fn owner(relay: &Relay, authority: &Authority, user: &str, password: &str)
     let endpoint = client(relay, authority).await;
     let grant = endpoint.authenticate(&relay.auth_uri(user), user, password, None).await.expect("a grant");
     (endpoint, grant)
-}
-
-async fn next_message(endpoint: &Endpoint) -> chappe::client::Message {
-    let wait = async {
-        loop {
-            match endpoint.event().await {
-                Some(Event::Message(message)) => return message,
-                Some(_) => {}
-                None => panic!("connection ended: {:?}", endpoint.closed().await),
-            }
-        }
-    };
-    timeout(PATIENCE, wait).await.expect("a message in time")
 }
 
 fn body(message: &chappe::client::Message) -> &[u8] {

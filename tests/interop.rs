@@ -11,9 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chappe::auth::{Algorithm, Ha1, response};
-use chappe::client::{Answer, ClientError, Endpoint, EndpointOptions, Event, Failure, Listener, SendOptions};
+use chappe::client::{Answer, ClientError, Endpoint, EndpointOptions, Failure, Listener, SendOptions};
 use chappe::msrp::{FailureReport, Kind, Status};
-use support::{Authority, PATIENCE, Relay, Wish};
+use support::{Authority, PATIENCE, Relay, Wish, next_message};
 use tokio::time::timeout;
 
 /// Kamailio in the foreground, ended with the test.
@@ -89,6 +89,14 @@ impl Drop for Kamailio {
 
 const OURS: &str = "[[peer_relay]]\nname = \"localhost\"\nbulk = false\n";
 
+/// Kamailio and our relay, which trust each other.
+fn both_relays() -> (Authority, Kamailio, Relay) {
+    let authority = Authority::new();
+    let kamailio = Kamailio::start(&authority);
+    let relay = Relay::start(&authority, &Wish { extra: OURS, ..Wish::default() });
+    (authority, kamailio, relay)
+}
+
 async fn connect(address: SocketAddr, authority: &Authority) -> Endpoint {
     Endpoint::connect_tls(address, "localhost", &authority.pem, None).await.expect("a connection")
 }
@@ -122,19 +130,6 @@ async fn auth_at_kamailio(client: &Endpoint, path: &str, user: &str, password: &
     Ok(use_path.split(' ').map(str::to_owned).collect())
 }
 
-async fn message(endpoint: &Endpoint) -> chappe::client::Message {
-    let wait = async {
-        loop {
-            match endpoint.event().await {
-                Some(Event::Message(message)) => return message,
-                Some(_) => {}
-                None => panic!("connection ended: {:?}", endpoint.closed().await),
-            }
-        }
-    };
-    timeout(PATIENCE, wait).await.expect("a message in time")
-}
-
 /// Everything that a session has to carry, in one direction.
 async fn carries(from: &Endpoint, to: &Endpoint, path: &str, ours_reports: bool) {
     let text = Some("text/plain");
@@ -142,7 +137,7 @@ async fn carries(from: &Endpoint, to: &Endpoint, path: &str, ours_reports: bool)
         // One in ten asks for a success REPORT of the far end, which comes back over both relays.
         let options = SendOptions { success_report: n % 10 == 0, ..SendOptions::default() };
         let sending = from.send_message(path, text, format!("message {n}"), options).await.expect("sent");
-        let got = message(to).await;
+        let got = next_message(to).await;
         assert_eq!(got.body.as_deref(), Some(format!("message {n}").as_bytes()));
         let done = timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered");
         assert_eq!(done.reported(), n % 10 == 0);
@@ -150,7 +145,7 @@ async fn carries(from: &Endpoint, to: &Endpoint, path: &str, ours_reports: bool)
     let file: Vec<u8> = (0..1u32 << 20).map(|i| (i * 13 + i / 257) as u8).collect();
     let options = SendOptions { chunk: 10_000, window: 8, success_report: true, ..SendOptions::default() };
     let sending = from.send_message(path, Some("application/octet-stream"), file.clone(), options).await.expect("sent");
-    let got = message(to).await;
+    let got = next_message(to).await;
     assert!(got.body.as_deref() == Some(&file[..]), "the file arrived whole");
     assert!(got.longest_chunk <= 10_000, "no chunk over 10 000 octets: {}", got.longest_chunk);
     assert!(timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered").reported());
@@ -174,15 +169,13 @@ async fn carries(from: &Endpoint, to: &Endpoint, path: &str, ours_reports: bool)
     to.set_answer(Answer::Accept);
     let options = SendOptions { failure_report: FailureReport::No, ..SendOptions::default() };
     from.send_message(path, text, "no report wanted", options).await.expect("sent");
-    assert_eq!(message(to).await.body.as_deref(), Some(&b"no report wanted"[..]));
+    assert_eq!(next_message(to).await.body.as_deref(), Some(&b"no report wanted"[..]));
 }
 
 #[tokio::test]
 #[ignore = "needs Kamailio and tshark: tests/interop/install.sh"]
 async fn our_relay_for_one_client_and_kamailio_for_the_other() {
-    let authority = Authority::new();
-    let kamailio = Kamailio::start(&authority);
-    let relay = Relay::start(&authority, &Wish { extra: OURS, ..Wish::default() });
+    let (authority, kamailio, relay) = both_relays();
     let alice = connect(relay.tls, &authority).await;
     let a = alice.authenticate(&relay.auth_uri("alice"), "alice", "secret", None).await.expect("a grant");
     let bob = connect(kamailio.address, &authority).await;
@@ -211,9 +204,7 @@ async fn our_relay_for_one_client_and_kamailio_for_the_other() {
 #[tokio::test]
 #[ignore = "needs Kamailio and tshark: tests/interop/install.sh"]
 async fn the_client_of_kamailio_writes_first() {
-    let authority = Authority::new();
-    let kamailio = Kamailio::start(&authority);
-    let relay = Relay::start(&authority, &Wish { extra: OURS, ..Wish::default() });
+    let (authority, kamailio, relay) = both_relays();
     let alice = connect(relay.tls, &authority).await;
     let a = alice.authenticate(&relay.auth_uri("alice"), "alice", "secret", None).await.expect("a grant");
     let bob = connect(kamailio.address, &authority).await;
@@ -227,9 +218,7 @@ async fn the_client_of_kamailio_writes_first() {
 #[tokio::test]
 #[ignore = "needs Kamailio and tshark: tests/interop/install.sh"]
 async fn auth_at_kamailio_through_our_relay() {
-    let authority = Authority::new();
-    let kamailio = Kamailio::start(&authority);
-    let relay = Relay::start(&authority, &Wish { extra: OURS, ..Wish::default() });
+    let (authority, kamailio, relay) = both_relays();
     let alice = connect(relay.tls, &authority).await;
     let a = alice.authenticate(&relay.auth_uri("alice"), "alice", "secret", None).await.expect("a grant");
     let path = format!("{} {}", a.use_path[0], kamailio.uri("alice"));
@@ -239,21 +228,19 @@ async fn auth_at_kamailio_through_our_relay() {
     let to_alice = format!("{} {} {}", both[1], both[0], alice.uri());
     let sending =
         bob.send_message(&to_alice, Some("text/plain"), "inwards", SendOptions::default()).await.expect("sent");
-    assert_eq!(message(&alice).await.body.as_deref(), Some(&b"inwards"[..]));
+    assert_eq!(next_message(&alice).await.body.as_deref(), Some(&b"inwards"[..]));
     timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("answered");
     let to_bob = format!("{} {} {}", both[0], both[1], bob.uri());
     let sending =
         alice.send_message(&to_bob, Some("text/plain"), "outwards", SendOptions::default()).await.expect("sent");
-    assert_eq!(message(&bob).await.body.as_deref(), Some(&b"outwards"[..]));
+    assert_eq!(next_message(&bob).await.body.as_deref(), Some(&b"outwards"[..]));
     timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("answered");
 }
 
 #[tokio::test]
 #[ignore = "needs Kamailio and tshark: tests/interop/install.sh"]
 async fn auth_at_our_relay_through_kamailio() {
-    let authority = Authority::new();
-    let kamailio = Kamailio::start(&authority);
-    let relay = Relay::start(&authority, &Wish { extra: OURS, ..Wish::default() });
+    let (authority, kamailio, relay) = both_relays();
     let alice = connect(kamailio.address, &authority).await;
     let k = auth_at_kamailio(&alice, &kamailio.uri("alice"), "alice", "secret").await.expect("a grant of Kamailio");
     let path = format!("{} msrps://localhost:{};tcp", k[0], relay.tls.port());
@@ -262,7 +249,7 @@ async fn auth_at_our_relay_through_kamailio() {
     let far = connect(relay.tls, &authority).await;
     let to = both.own_path(alice.uri());
     let sending = far.send_message(&to, Some("text/plain"), "inwards", SendOptions::default()).await.expect("sent");
-    assert_eq!(message(&alice).await.body.as_deref(), Some(&b"inwards"[..]));
+    assert_eq!(next_message(&alice).await.body.as_deref(), Some(&b"inwards"[..]));
     timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("answered");
     // Nobody may bring somebody else's client over a link without a relay's certificate.
     let stranger = connect(relay.tls, &authority).await;
@@ -339,7 +326,7 @@ async fn tshark_reads_our_frames_plain_and_tls() {
         timeout(PATIENCE, far.accept(EndpointOptions::default()))
     );
     let end = end.expect("in time").expect("a connection");
-    message(&end).await;
+    next_message(&end).await;
     timeout(PATIENCE, first.expect("sent").outcome()).await.expect("in time").expect("answered");
     // Text, hyphens and binary, small and in several chunks, with REPORTs.
     let bodies = [b"short".to_vec(), vec![b'-'; 300], (0..30_000u32).map(|i| (i * i) as u8).collect()];
@@ -347,7 +334,7 @@ async fn tshark_reads_our_frames_plain_and_tls() {
         let options = SendOptions { success_report: true, chunk: 4000, ..SendOptions::default() };
         let sending =
             alice.send_message(&to, Some("application/octet-stream"), body.clone(), options).await.expect("sent");
-        assert!(message(&end).await.body.as_deref() == Some(&body[..]));
+        assert!(next_message(&end).await.body.as_deref() == Some(&body[..]));
         assert!(timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered").reported());
     }
     let keys = relay.path("keys.log");

@@ -116,22 +116,18 @@ impl Egress {
         self.urgent.len()
     }
 
-    /// A whole frame to be sent before any SEND data.
-    fn push_urgent(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.urgent);
-    }
-
     /// Octets handed out and not yet taken by the socket.
     pub(super) fn outstanding(&self) -> u64 {
         self.handed_out - self.written
     }
 
-    fn idle(&self) -> bool {
-        self.urgent.is_empty() && self.ring.is_empty() && self.open.is_none() && self.outstanding() == 0
-    }
-
+    /// Nothing waits, and all that was handed out has been written.
     pub(super) fn at_rest(&self) -> bool {
-        self.idle() && self.markers.is_empty()
+        self.urgent.is_empty()
+            && self.ring.is_empty()
+            && self.open.is_none()
+            && self.outstanding() == 0
+            && self.markers.is_empty()
     }
 
     pub(super) fn open_flow(&self) -> Option<FlowId> {
@@ -152,7 +148,7 @@ impl Relay {
     pub(super) fn push_urgent(&mut self, id: LinkId, kind: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(link) = self.links.get_mut(id) else { return };
         let before = link.egress.urgent.len();
-        link.egress.push_urgent(write);
+        write(&mut link.egress.urgent);
         let (octets, transport) = (link.egress.urgent.len() - before, usize::from(link.meta.secure));
         self.urgent += octets;
         self.counts.frames_out[kind][transport] += 1;
@@ -289,9 +285,10 @@ impl Relay {
             // The body holds our own end-line: the part ends before it, the rest goes on under another id (RLY-84).
             self.counts.end_lines_in_bodies += 1;
             self.end_part(id, flow_id, Flag::More, now, out);
+        } else if last {
+            self.end_chunk(id, flow_id, now, out);
         } else {
-            let flag = if last { None } else { Some(Flag::More) };
-            self.end_part_or_chunk(id, flow_id, flag, now, out);
+            self.end_part(id, flow_id, Flag::More, now, out);
         }
         true
     }
@@ -329,7 +326,7 @@ impl Relay {
             let stalled =
                 waiting && part.written > 0 && (part.written >= SMALL || now.since(flow.last_input) >= stall) && !ended;
             if ended {
-                self.end_part_or_chunk(id, flow_id, None, now, out);
+                self.end_chunk(id, flow_id, now, out);
             } else if full || chunk.end.is_some() || stalled {
                 self.counts.interruptions += u64::from(stalled);
                 self.end_part(id, flow_id, Flag::More, now, out);
@@ -394,11 +391,8 @@ impl Relay {
         moved
     }
 
-    /// The part's octets are all handed out: either the chunk goes on in another part (`Some(flag)`) or it is done.
-    fn end_part_or_chunk(&mut self, id: LinkId, flow_id: FlowId, flag: Option<Flag>, now: Moment, out: &mut Transmit) {
-        if let Some(flag) = flag {
-            return self.end_part(id, flow_id, flag, now, out);
-        }
+    /// Ends the chunk's last part as its sender ended the chunk.
+    fn end_chunk(&mut self, id: LinkId, flow_id: FlowId, now: Moment, out: &mut Transmit) {
         let flag = self.flows.get(flow_id).and_then(|f| f.queue.front()).and_then(|c| c.end).unwrap_or(Flag::Complete);
         self.end_part(id, flow_id, flag, now, out);
         self.finish_chunk(flow_id, now);
@@ -488,16 +482,15 @@ impl Relay {
         self.handed_out -= (egress.written - before) as usize;
         egress.last_progress = now;
         let mut sent = false;
-        let mut forgotten: Vec<(PendingId, u64, u64)> = Vec::new();
+        let mut forgotten: Vec<PendingId> = Vec::new();
         while egress.markers.front().is_some_and(|m| m.at <= egress.written) {
             if let Some(marker) = egress.markers.pop_front() {
                 sent = true;
-                let old = link.transactions.sent(marker.tid, now);
-                forgotten.extend(old.map(|t| (t.pending, t.first, t.behind)));
+                forgotten.extend(link.transactions.sent(marker.tid, now).map(|t| t.pending));
             }
         }
         let more = octets > 0 && egress.outstanding() == 0;
-        for (pending, ..) in forgotten {
+        for pending in forgotten {
             self.settle_silently(pending, now);
         }
         if sent {

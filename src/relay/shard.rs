@@ -48,16 +48,21 @@ enum Wanted {
     Link(LinkId),
 }
 
+/// A way to a next hop that one shard asks another for.
+struct Ask {
+    asker: Asker,
+    source: SourceId,
+    wanted: Wanted,
+    head: Head,
+    /// The asker's link is at rest.
+    may_move: bool,
+    /// Shards that knew of a better one to ask.
+    passed: u16,
+}
+
 enum Content {
-    // A way: asked for, granted or not. `passed` counts shards that knew of a better one to ask.
-    Admit {
-        asker: Asker,
-        source: SourceId,
-        wanted: Wanted,
-        head: Head,
-        may_move: bool,
-        passed: u16,
-    },
+    // A way: asked for, granted or not.
+    Admit(Ask),
     Admitted(Granted),
     NotAdmitted {
         source: SourceId,
@@ -160,7 +165,7 @@ impl Content {
     fn traffic(&self) -> bool {
         matches!(
             self,
-            Content::Admit { .. }
+            Content::Admit(_)
                 | Content::Start { .. }
                 | Content::Body { .. }
                 | Content::End { .. }
@@ -170,7 +175,7 @@ impl Content {
 
     fn word(&self) -> &'static str {
         match self {
-            Content::Admit { .. } => "admit",
+            Content::Admit(_) => "admit",
             Content::Admitted(_) => "admitted",
             Content::NotAdmitted { .. } => "not admitted",
             Content::MoveHere { .. } => "move here",
@@ -204,9 +209,7 @@ impl Relay {
             self.acknowledge(from);
         }
         match parcel.0 {
-            Content::Admit { asker, source, wanted, head, may_move, passed } => {
-                self.take_admit(asker, source, wanted, head, may_move, passed, now);
-            }
+            Content::Admit(ask) => self.take_admit(ask, now),
             Content::Admitted(granted) => self.take_admitted(from, granted, now),
             Content::NotAdmitted { source, refusal } => self.take_not_admitted(source, refusal, now),
             Content::MoveHere { source } => self.take_move_here(from, source, now),

@@ -10,7 +10,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+use chappe::client::{Endpoint, Event, Message};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use tokio::time::timeout;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -300,4 +302,18 @@ format = "json"
 {extra}
 "#
     )
+}
+
+/// The next whole message that comes to this client.
+pub async fn next_message(endpoint: &Endpoint) -> Message {
+    let wait = async {
+        loop {
+            match endpoint.event().await {
+                Some(Event::Message(message)) => return message,
+                Some(_) => {}
+                None => panic!("connection ended: {:?}", endpoint.closed().await),
+            }
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("a message in time")
 }

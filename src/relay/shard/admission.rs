@@ -6,7 +6,7 @@ use super::super::session::{FarLink, Guest, Owner, TokenId, Way};
 use super::super::source::{SourceId, SourceRef, Target};
 use super::super::transit::Whole;
 use super::super::{Relay, link::Link};
-use super::{Content, Wanted};
+use super::{Ask, Content, Wanted};
 use crate::moment::Moment;
 use crate::msrp::{Head, Kind, Method, Path, response};
 
@@ -52,8 +52,8 @@ impl Relay {
         let mut detached = head.clone();
         detached.detach();
         let may_move = asker.at_rest;
-        let asker = asker.clone();
-        self.post(shard, Content::Admit { asker, source, wanted, head: detached, may_move, passed: 0 });
+        let ask = Ask { asker: asker.clone(), source, wanted, head: detached, may_move, passed: 0 };
+        self.post(shard, Content::Admit(ask));
         let until = now + PATIENCE;
         if let Some(link) = self.links.get_mut(id) {
             link.waiting = Some(Waiting::Admission { source, head: head.clone(), has_body, may_move, until });
@@ -148,43 +148,27 @@ impl Relay {
 
     // ---- the asked side
 
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn take_admit(
-        &mut self,
-        asker: Asker,
-        source: SourceId,
-        wanted: Wanted,
-        head: Head,
-        may_move: bool,
-        passed: u16,
-        now: Moment,
-    ) {
-        let to = asker.at.shard;
-        let answer = match self.admit_from(&asker, source, &wanted, &head, may_move, now) {
+    pub(super) fn take_admit(&mut self, ask: Ask, now: Moment) {
+        let (to, source) = (ask.asker.at.shard, ask.source);
+        let answer = match self.admit_from(&ask, now) {
             Answer::Say(content) => *content,
             // It came here to be moved or sent on; where it is now the asker has it already or will be sent on again.
             Answer::Elsewhere(shard, _) if shard == to => Content::AskAgain { source },
-            Answer::Elsewhere(shard, skip) if passed <= self.settings.shards => {
-                let wanted = Wanted::Token { skip };
-                return self.post(shard, Content::Admit { asker, source, wanted, head, may_move, passed: passed + 1 });
+            Answer::Elsewhere(shard, skip) if ask.passed <= self.settings.shards => {
+                let ask = Ask { wanted: Wanted::Token { skip }, passed: ask.passed + 1, ..ask };
+                return self.post(shard, Content::Admit(ask));
             }
             Answer::Elsewhere(..) => Content::AskAgain { source },
         };
         self.post(to, answer);
     }
 
-    fn admit_from(
-        &mut self,
-        asker: &Asker,
-        source: SourceId,
-        wanted: &Wanted,
-        head: &Head,
-        may_move: bool,
-        now: Moment,
-    ) -> Answer {
+    fn admit_from(&mut self, ask: &Ask, now: Moment) -> Answer {
+        let Ask { asker, head, .. } = ask;
+        let source = ask.source;
         let refused = |refusal| Answer::Say(Box::new(Content::NotAdmitted { source, refusal }));
         let back = SourceRef { shard: asker.at.shard, source };
-        let skip = match wanted {
+        let skip = match &ask.wanted {
             Wanted::Link(target) => {
                 if !self.alive(*target) {
                     return refused(Refusal::NoSession);
@@ -201,7 +185,7 @@ impl Relay {
             return refused(Refusal::Bad);
         };
         if skip > 0
-            && let Some(answer) = self.meet(asker, source, to, skip, may_move, now)
+            && let Some(answer) = self.meet(ask, to, skip, now)
         {
             return Answer::Say(Box::new(answer));
         }
@@ -240,15 +224,9 @@ impl Relay {
 
     /// Two clients of ours on two shards: the one with fewer sessions comes to the other, with equal counts the one on
     /// the higher shard, so that both sides judge alike and two who call each other at once do not change places.
-    fn meet(
-        &mut self,
-        asker: &Asker,
-        source: SourceId,
-        to: Path<'_>,
-        skip: usize,
-        may_move: bool,
-        now: Moment,
-    ) -> Option<Content> {
+    fn meet(&mut self, ask: &Ask, to: Path<'_>, skip: usize, now: Moment) -> Option<Content> {
+        let Ask { asker, source, may_move, .. } = ask;
+        let (source, may_move) = (*source, *may_move);
         let token = to.texts().nth(skip).and_then(super::session_token)?;
         let session = self.sessions.get(&token).filter(|s| s.expires > now || self.outlives(s))?;
         let Owner::Link(theirs) = session.owner else { return None };
