@@ -1,0 +1,2 @@
+//! `chappe-load`.
+fn main() {}
