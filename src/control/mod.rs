@@ -73,6 +73,8 @@ pub struct IoCounts {
     pub reads: u64,
     /// See `reads`.
     pub writes: u64,
+    /// Waits for sockets to become ready; one may tell of many.
+    pub polls: u64,
     /// Nanoseconds of CPU time of the shard's thread.
     pub cpu_nanos: u64,
 }

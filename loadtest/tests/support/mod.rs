@@ -1,10 +1,11 @@
 //! A Chappe relay as a process, for tests against something real.
 
-#![allow(unreachable_pub, reason = "shared by test programs")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -36,18 +37,24 @@ pub struct Relay {
     child: Child,
     pub tls: u16,
     pub tcp: u16,
+    admin: u16,
     directory: tempfile::TempDir,
 }
 
 impl Relay {
-    /// A relay called `localhost` with the users alice and bob, whose password is `secret`.
+    /// A relay called `localhost` with two shards and the users alice and bob, whose password is `secret`.
     pub fn start(algorithms: &str) -> Relay {
+        Relay::with(algorithms, 2)
+    }
+
+    /// The same with so many shards.
+    pub fn with(algorithms: &str, shards: usize) -> Relay {
         let directory = tempfile::tempdir().expect("directory");
         let mut params = CertificateParams::new(Vec::new()).expect("params");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
         let authority = params.self_signed(&key).expect("certificate").pem();
-        Relay::under(&Issuer::new(params, key), &authority, directory, algorithms)
+        Relay::under(&Issuer::new(params, key), &authority, directory, algorithms, shards)
     }
 
     /// Two relays that know each other.
@@ -57,12 +64,18 @@ impl Relay {
         let key = KeyPair::generate().expect("key");
         let authority = params.self_signed(&key).expect("certificate").pem();
         let issuer = Issuer::new(params, key);
-        let start =
-            || Relay::under(&issuer, &authority, tempfile::tempdir().expect("directory"), "\"SHA-256\", \"MD5\"");
+        let directory = || tempfile::tempdir().expect("directory");
+        let start = || Relay::under(&issuer, &authority, directory(), "\"SHA-256\", \"MD5\"", 2);
         (start(), start())
     }
 
-    fn under(issuer: &Issuer<'_, KeyPair>, authority: &str, directory: tempfile::TempDir, algorithms: &str) -> Relay {
+    fn under(
+        issuer: &Issuer<'_, KeyPair>,
+        authority: &str,
+        directory: tempfile::TempDir,
+        algorithms: &str,
+        shards: usize,
+    ) -> Relay {
         let key = KeyPair::generate().expect("key");
         let params = CertificateParams::new(["localhost".to_owned()]).expect("params");
         let certificate = params.signed_by(&key, issuer).expect("certificate");
@@ -70,7 +83,8 @@ impl Relay {
         write("ca.crt", authority);
         write("server.crt", &certificate.pem());
         write("server.key", &key.serialize_pem());
-        write("chappe.toml", &CONFIGURATION.replace("@ALGORITHMS@", algorithms));
+        let shards = shards.to_string();
+        write("chappe.toml", &CONFIGURATION.replace("@ALGORITHMS@", algorithms).replace("@SHARDS@", &shards));
         let mut child = Command::new(relay_program())
             .args(["run", "--config"])
             .arg(directory.path().join("chappe.toml"))
@@ -78,19 +92,35 @@ impl Relay {
             .spawn()
             .expect("the relay starts");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr")).lines().map_while(Result::ok);
-        let mut port = |transport: &str| -> u16 {
-            let line = lines.find(|line| line.contains(&format!("transport={transport}"))).expect("a log line");
+        let mut port = |what: &str| -> u16 {
+            let line = lines.find(|line| line.contains(what)).expect("a log line");
             let address = line.split("address=127.0.0.1:").nth(1).expect("an address");
             address.split(' ').next().and_then(|port| port.parse().ok()).expect("a port")
         };
-        let (tls, tcp) = (port("Tls"), port("Tcp"));
+        let (admin, tls, tcp) = (port("admin is listening"), port("transport=Tls"), port("transport=Tcp"));
         // The log is read on, or the relay would wait for room to write it.
         std::thread::spawn(move || lines.for_each(drop));
-        Relay { child, tls, tcp, directory }
+        Relay { child, tls, tcp, admin, directory }
     }
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Suspends or resumes the process: `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().expect("kill").success());
+    }
+
+    /// The sum over labels of a metric, for lines that contain `label`.
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).expect("admin");
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("request");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("answer");
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     pub fn ca(&self) -> PathBuf {
@@ -109,7 +139,7 @@ const CONFIGURATION: &str = r#"
 [relay]
 hostname = "localhost"
 realm = "relay.test"
-shards = 2
+shards = @SHARDS@
 pin = false
 [[listen]]
 address = "127.0.0.1:0"
