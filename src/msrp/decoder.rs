@@ -76,6 +76,9 @@ impl Decoder {
         let result = self.step();
         if let Err(fatal) = result {
             self.state = State::Failed(fatal);
+        }
+        // Of input that is used up even an empty slice would keep the whole buffer alive, for as long as the link is silent.
+        if self.input.is_empty() || result.is_err() {
             self.input = Bytes::new();
         }
         result
@@ -423,6 +426,21 @@ mod tests {
         assert!(decoder.in_frame() && !decoder.in_head());
         assert!(matches!(decoder.next(), Ok(Some(Event::End(Flag::Complete)))));
         assert!(!decoder.in_frame());
+    }
+
+    #[test]
+    fn input_that_is_used_up_is_let_go() {
+        let response = b"MSRP abcd1234 200 OK\r\nTo-Path: msrp://a.invalid:1/a;tcp\r\n\
+                         From-Path: msrp://b.invalid:1/b;tcp\r\n-------abcd1234$\r\n";
+        for frame in [send(b"some octets"), response.to_vec(), b"\r\n".to_vec()] {
+            let input = Bytes::from(frame);
+            let mut decoder = Decoder::new(Limits::default());
+            decoder.feed(input.clone());
+            let mut seen = Vec::new();
+            drain(&mut decoder, &mut seen);
+            drop(seen);
+            assert!(input.is_unique(), "a silent link keeps its last buffer");
+        }
     }
 
     #[test]
