@@ -17,6 +17,9 @@ use super::batch::{Cursor, records};
 use super::tls::{Tls, TlsError};
 use crate::relay::Transmit;
 
+/// TLS keeps a buffer of this size in any case.
+const SMALL: usize = 4 << 10;
+
 /// What happened on a connection.
 #[derive(Debug)]
 pub enum Event {
@@ -42,6 +45,10 @@ pub struct Connection {
     waker: RefCell<Option<Waker>>,
     woken: Cell<bool>,
     permit: RefCell<Option<Permit>>,
+    /// It has read so much at once that TLS keeps a large buffer.
+    grown: Cell<bool>,
+    /// It has read since somebody last asked.
+    busy: Cell<bool>,
 }
 
 /// Sealed octets that the socket did not take, and where records end in them.
@@ -87,7 +94,27 @@ impl Connection {
             waker: RefCell::new(None),
             woken: Cell::new(false),
             permit: RefCell::new(parts.permit),
+            grown: Cell::new(false),
+            busy: Cell::new(false),
         })
+    }
+
+    /// Notes a read of so many octets, and says whether the connection has grown by it and had not before.
+    pub fn has_read(&self, octets: usize) -> bool {
+        self.busy.set(true);
+        octets > SMALL && !self.grown.replace(true)
+    }
+
+    /// Gives buffers back if nothing was read since the last call; says whether it did.
+    pub fn shrink(&self) -> bool {
+        let rests = !self.busy.replace(false);
+        if rests {
+            self.grown.set(false);
+            if let Some(tls) = self.tls.borrow_mut().as_mut() {
+                tls.idle();
+            }
+        }
+        rests
     }
 
     /// Address of the other end.
@@ -323,6 +350,9 @@ impl Connection {
     pub fn dismantle(&self) -> Option<Parts> {
         let socket = self.socket.borrow_mut().take()?.into_inner();
         self.wake();
+        // The other shard does not know how much it has grown here.
+        self.busy.set(false);
+        self.shrink();
         let tls = self.tls.borrow_mut().take();
         let mut unsent = self.unsent.take();
         let unsent = unsent.octets.split_off(unsent.at);

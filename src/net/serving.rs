@@ -19,6 +19,9 @@ const READ: usize = 64 << 10;
 /// The other end has this long to take our last octets.
 pub(super) const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// A connection that has read nothing for so long rests.
+const REST: std::time::Duration = std::time::Duration::from_secs(10);
+
 impl Shard {
     /// A connection whose handshake is done becomes a link; `early` is plaintext that came with the handshake's end.
     pub(super) fn add_accepted(self: &Rc<Self>, connection: Connection, meta: Meta, early: BytesMut) {
@@ -103,6 +106,9 @@ impl Shard {
                     self.with(|relay, now| relay.handle_eof(id, now));
                 }
                 IoEvent::Read(n) => {
+                    if connection.has_read(n) {
+                        self.grown.borrow_mut().push(Rc::downgrade(&connection));
+                    }
                     self.received(id, &connection, &buffer[..n]);
                     READ_BUFFER.with_borrow_mut(|shared| *shared = std::mem::take(&mut buffer));
                     if n == READ {
@@ -166,6 +172,14 @@ impl Shard {
             }
         }
         self.turn();
+    }
+
+    /// Takes back what connections that rest have no use for: of tens of thousands of them most do.
+    pub(super) async fn shrink_resting(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(REST).await;
+            self.grown.borrow_mut().retain(|connection| connection.upgrade().is_some_and(|c| !c.shrink()));
+        }
     }
 
     fn writable(self: &Rc<Self>, id: LinkId, connection: &Connection) {

@@ -55,6 +55,8 @@ pub struct Shard {
     /// Sockets that are open for their last frames only.
     pub(super) lingering: Cell<usize>,
     pub(super) io: Io,
+    /// Connections whose TLS keeps a large buffer.
+    pub(super) grown: RefCell<Vec<std::rc::Weak<Connection>>>,
     resolver: std::cell::OnceCell<Rc<Resolver>>,
 }
 
@@ -96,6 +98,7 @@ impl Shard {
             waits: RefCell::default(),
             lingering: Cell::new(0),
             io: Io::default(),
+            grown: RefCell::default(),
             resolver: std::cell::OnceCell::new(),
         })
     }
@@ -120,6 +123,7 @@ impl Shard {
             spawn_local(self.clone().accept(listener));
         }
         spawn_local(self.clone().keep_time());
+        spawn_local(self.clone().shrink_resting());
         let shard = self.clone();
         spawn_local(async move {
             while let Some((from, message)) = mailbox.recv().await {
@@ -381,6 +385,7 @@ impl Shard {
                 dials: [io.dials[0].get(), io.dials[1].get()],
                 reads: io.reads.get(),
                 writes: io.writes.get(),
+                polls: tokio::runtime::Handle::current().metrics().worker_park_count(0),
                 cpu_nanos: thread_cpu_nanos(),
             },
             links: state.relay.link_count(),
