@@ -223,7 +223,7 @@ print_versions() {
     local dirty=
     say "date       $(date -u +%Y-%m-%dT%H:%MZ)"
     say "kernel     $(uname -sr)"
-    say "processor  $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | sed -n 1p), ${#cpus[@]} of $(nproc --all) CPUs"
+    say "processor  $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | sed -n 1p), $(nproc) of $(nproc --all) CPUs"
     ! takes_part kamailio || say "kamailio   $(kamailio -v | sed -n 's/^version: //p')"
     ! takes_part haproxy || say "haproxy    $(haproxy -v | sed -n 1p)"
     say "openssl    $(openssl version)"
@@ -231,7 +231,6 @@ print_versions() {
     say "chappe     $("$chappe" --version)"
     git diff --quiet HEAD 2>/dev/null || dirty=' with changes'
     say "commit     $(git rev-parse --short HEAD 2>/dev/null || say unknown)$dirty"
-    say "pinning    $(say_pinning)"
 }
 
 # Two links for each of 5000 sessions, at the relay and at the generator, and something for the rest.
@@ -243,56 +242,12 @@ raise_open_files() {
     [ "$(ulimit -n)" -ge $enough ] || note "only $(ulimit -n) open files are allowed (ulimit -n): 5000 sessions need $enough"
 }
 
-# ---- Processors -----------------------------------------------------------------------------------------------------
-
-# The processors this script may use, as numbers.
-list_cpus() {
-    local part
-    cpus=()
-    for part in $(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status | tr , ' '); do
-        local first=${part%-*} last=${part#*-}
-        while [ "$first" -le "$last" ]; do
-            cpus+=("$first")
-            first=$((first + 1))
-        done
-    done
-}
-
-# A relay has as many processors as it has threads, and the generator the others, so that neither is moved about and the
-# figures are steadier. Where none would be left for the generator, all run where the system puts them.
-say_pinning() {
-    if [ ${#cpus[@]} -ge 3 ]; then
-        say "each relay on as many CPUs as it has threads, the generator on the others"
-    elif [ ${#cpus[@]} -eq 2 ]; then
-        say "one-thread relays on CPU ${cpus[0]}, the generator then on CPU ${cpus[1]}; two-thread relays share both with it"
-    else
-        say "none: there is one CPU"
-    fi
-}
-
-# threads_of PEER: how many threads or workers it has.
+# threads_of PEER: how many threads, workers or shards it has.
 threads_of() {
     case $1 in
         *-2) say 2 ;;
         *) say 1 ;;
     esac
-}
-
-# relay_cpus PEER and generator_cpus PEER: lists for taskset.
-relay_cpus() {
-    local threads
-    threads=$(threads_of "$1")
-    [ "${#cpus[@]}" -gt "$threads" ] || threads=${#cpus[@]}
-    (IFS=,; say "${cpus[*]:0:threads}")
-}
-
-generator_cpus() {
-    local threads
-    threads=$(threads_of "$1")
-    # Where the others run, and on how many processors, is not known here.
-    [ -z "${address_of[$1]:-}" ] || threads=0
-    [ "${#cpus[@]}" -gt "$threads" ] || threads=0
-    (IFS=,; say "${cpus[*]:threads}")
 }
 
 # ---- Starting and ending --------------------------------------------------------------------------------------------
@@ -392,12 +347,12 @@ fill() {
     printf '%s\n' "$text" >"$to"
 }
 
-# run_relay KEY PEER COMMAND…: starts it in a session of its own, so that Ctrl-C reaches this script alone and the whole
+# run_relay KEY COMMAND…: starts it in a session of its own, so that Ctrl-C reaches this script alone and the whole
 # group can be ended; should this script be killed, the relay is told to end, too.
 run_relay() {
-    local key=$1 peer=$2
-    shift 2
-    setsid setpriv --pdeathsig TERM taskset -c "$(relay_cpus "$peer")" "$@" </dev/null >"$scratch/$key/log" 2>&1 &
+    local key=$1
+    shift
+    setsid setpriv --pdeathsig TERM "$@" </dev/null >"$scratch/$key/log" 2>&1 &
     pid_of[$key]=$!
 }
 
@@ -415,14 +370,14 @@ start() {
     case $peer in
         chappe*)
             fill chappe.toml.in "$directory/chappe.toml" "${values[@]}" SHARDS="$threads" MAX_CHUNK="$max_chunk"
-            run_relay "$key" "$peer" "$chappe" run --config "$directory/chappe.toml"
+            run_relay "$key" "$chappe" run --config "$directory/chappe.toml"
             ;;
         kamailio*)
             values+=(SCHEME="msrp$([ "$transport" = tcp ] || say s)" WORKERS="$threads" RUN="$directory" REALM=relay.test)
             fill kamailio.cfg.in "$directory/kamailio.cfg" "${values[@]}"
             fill kamailio-tls.cfg.in "$directory/tls.cfg" "${values[@]}"
             # Without -x and -X its memory manager is one for finding bugs, which makes a message half as dear again.
-            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$key" "$peer" \
+            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$key" \
                 kamailio -f "$directory/kamailio.cfg" -DD -E -x fm -X fm -m 2048 -M 32 \
                 -w "$directory" -Y "$directory" -P "$directory/pid" -A "WITH_${transport^^}"
             ;;
@@ -431,7 +386,7 @@ start() {
             backend_of[$key]=$REPLY
             fill haproxy.cfg.in "$directory/haproxy.cfg" "${values[@]}" THREADS="$threads" BACKEND_PORT="$REPLY" \
                 CERT_AND_KEY="$tls/end.pem"
-            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$key" "$peer" haproxy -db -f "$directory/haproxy.cfg"
+            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$key" haproxy -db -f "$directory/haproxy.cfg"
             ;;
     esac
     await "$key" && return 0
@@ -497,7 +452,7 @@ generate() {
     fi
     [ -z "$quick" ] || arguments+=(--set load.warm_up=300ms --set load.duration=1s)
     # In the background and waited for, so that a signal to this script is heeded at once.
-    timeout --kill-after 5 "$(patience "$scenario")" taskset -c "$(generator_cpus "$peer")" "$load" "${arguments[@]}" \
+    timeout --kill-after 5 "$(patience "$scenario")" "$load" "${arguments[@]}" \
         </dev/null >"$file.log" 2>&1 &
     REPLY=$!
     generators+=("$REPLY")
@@ -641,23 +596,40 @@ measure_idle() {
 
 # table TITLE BASELINE LABEL…: the results of these peers beside each other.
 table() {
-    local title=$1 baseline=$2 label files=() found=
+    local title=$1 baseline=$2
     shift 2
-    for label in "$@"; do
-        while IFS= read -r -d '' file; do
-            files+=("$file")
-            [ "$label" != "$baseline" ] || found=yes
-        done < <(find "$out/results" -name "*.$label.[0-9]*.json" -print0 | sort -z)
-    done
+    collect "$@"
     [ ${#files[@]} -gt 0 ] || return 0
     # Without the byte proxy the first of them has to do.
-    if [ -z "$found" ]; then
-        baseline=${files[0]%.*.json}
-        baseline=${baseline##*/}
-        baseline=${baseline#*.}
-    fi
-    printf '\n## %s\n\n' "$title"
+    [[ " ${labels[*]} " == *" $baseline "* ]] || baseline=${labels[0]}
+    printf '\n# %s\n\n' "$title"
     "$load" compare "${files[@]}" --baseline "$baseline"
+}
+
+# collect LABEL…: the result files of these peers into `files`, in the order of the plan, and those that have any into
+# `labels`.
+collect() {
+    local line name label file
+    files=()
+    labels=()
+    for line in "${chosen[@]}"; do
+        name=${line%% *}
+        for label in "$@"; do
+            for file in "$out/results/$name.$label".[0-9]*.json; do
+                [ -e "$file" ] || continue
+                files+=("$file")
+                [[ " ${labels[*]} " == *" $label "* ]] || labels+=("$label")
+            done
+        done
+    done
+}
+
+write_page() {
+    local baseline=haproxy
+    collect chappe kamailio haproxy "${others[@]}" chappe-2 kamailio-2 haproxy-2
+    [ ${#files[@]} -gt 0 ] || refuse "there is not one result"
+    [[ " ${labels[*]} " == *" $baseline "* ]] || baseline=${labels[0]}
+    "$load" report "${files[@]}" --baseline "$baseline" --output "$out/page.html"
 }
 
 # Ratios that lie across cells, and a check that everybody spoke the same TLS.
@@ -695,7 +667,7 @@ for peer in peers:
     for cell in ("chat", "chat-16", "chunk-64k"):
         ratio(f"{peer}: {cell}, two threads against one", (peer + "-2", cell), (peer, cell))
 if lines:
-    print("\n## Across cells\n\n| relay CPU per message | ratio of medians |\n|---|--:|")
+    print("\n# Across cells\n\n| relay CPU per message | ratio of medians |\n|---|--:|")
     print("\n".join(lines))
 if tls:
     print("\nTLS:", "; ".join(f"{what} ({', '.join(sorted(who))})" for what, who in sorted(tls.items())))
@@ -714,7 +686,7 @@ write_table() {
     table "Two threads" haproxy-2 chappe-2 kamailio-2 haproxy-2
     across
     if [ ${#notes[@]} -gt 0 ]; then
-        printf '\n## Notes\n\n'
+        printf '\n# Notes\n\n'
         printf -- '- %s\n' "${notes[@]}"
     fi
 }
@@ -737,7 +709,6 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     scratch=$(mktemp -d)
-    list_cpus
     install_packages
     build
     [ -n "$out" ] || out=$target/compare/$(date +%Y%m%d-%H%M%S)
@@ -751,7 +722,7 @@ main() {
     measure_all
     measure_idle
     write_table >"$out/table.md"
-    "$load" report "$out"/results/*.json -o "$out/page.html"
+    write_page
     say
     cat "$out/table.md"
     say
