@@ -168,6 +168,9 @@ impl RunOptions {
             resumption: self.resumption,
         };
         let tls = self.transport == Transport::Tls;
+        if self.listen.is_some() && self.processes > 1 {
+            bail!("--listen takes one process: connections that a proxy brings cannot choose among several");
+        }
         let listen = self.listen.as_deref().map(|text| resolve("--listen", text)).transpose()?;
         let server_tls = match (listen, tls, &self.certificate, &self.key) {
             (Some(_), true, Some(certificate), Some(key)) => Some(security::server(&choices, certificate, key)?),

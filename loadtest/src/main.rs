@@ -2,16 +2,18 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use chappe_load::{
     cli::{Action, Command, RunOptions},
+    fleet::{self, Part},
     progress::{self, Progress},
-    result::{FORMAT, RunResult},
+    report::{comparison, merge::merge, page},
+    result::RunResult,
     scenario::Scenario,
     single,
 };
@@ -37,13 +39,24 @@ fn main() -> ExitCode {
 
 fn act(action: Action) -> Result<bool> {
     match action {
-        Action::Run(options) => run(&options),
-        Action::Check { scenario, settings } => {
-            println!("{:#?}", Scenario::load(&scenario, &settings)?);
-            Ok(true)
+        Action::Run(options) => return run(&options),
+        Action::Check { scenario, settings } => println!("{:#?}", Scenario::load(&scenario, &settings)?),
+        Action::Merge { results, output } => {
+            let merged = merge(read(&results)?)?;
+            print!("{}", progress::summary(&merged));
+            write(&output, &serde_json::to_string(&merged)?)?;
         }
-        _ => bail!("later"),
+        Action::Compare { results, baseline } => {
+            let results = read(&results)?;
+            print!("{}", comparison::markdown(&results, &baseline.unwrap_or_else(|| results[0].label.clone())));
+        }
+        Action::Report { results, baseline, output } => {
+            let results = read(&results)?;
+            let baseline = baseline.unwrap_or_else(|| results[0].label.clone());
+            write(&output, &page::page_against(&results, &baseline))?;
+        }
     }
+    Ok(true)
 }
 
 fn run(options: &RunOptions) -> Result<bool> {
@@ -53,14 +66,34 @@ fn run(options: &RunOptions) -> Result<bool> {
             std::process::exit(130);
         }
     })?;
+    if options.part.is_some() {
+        let result = single::run(options, &mut Part, &STOP)?;
+        let clean = result.is_clean();
+        Part::tell_result(result);
+        return Ok(clean);
+    }
     let mut progress = Progress::new(options.quiet);
-    let result = single::run(options, &mut progress, &STOP)?;
+    let result = match options.processes {
+        1 => single::run(options, &mut progress, &STOP)?,
+        several => {
+            options.target()?;
+            fleet::run(several, &mut progress)?
+        }
+    };
     drop(progress);
     if !options.quiet {
         print!("{}", progress::summary(&result));
     }
     if let Some(path) = &options.json {
-        fs::write(path, serde_json::to_string(&result)?).with_context(|| format!("cannot write {}", path.display()))?;
+        write(path, &serde_json::to_string(&result)?)?;
     }
     Ok(result.is_clean())
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<RunResult>> {
+    paths.iter().map(|path| RunResult::read(path)).collect()
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

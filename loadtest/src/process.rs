@@ -107,12 +107,12 @@ pub fn own_cpu() -> Duration {
 /// Name and release of the kernel, name of the processor, number of processors.
 pub fn machine() -> crate::result::Machine {
     let system = rustix::system::uname();
-    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processor = processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
     crate::result::Machine {
         kernel: format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()),
         processor: processor.trim_start_matches([' ', '\t', ':']).to_owned(),
-        cpus: std::thread::available_parallelism().map_or(0, |count| count.get() as u64),
+        cpus: processors.lines().filter(|line| line.starts_with("processor")).count() as u64,
     }
 }
 

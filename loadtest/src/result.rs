@@ -2,8 +2,9 @@
 //!
 //! Latencies are kept as whole histograms, so that results of several processes merge without loss.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::latency::Latency;
@@ -63,6 +64,12 @@ pub struct Load {
     pub transport: String,
 }
 
+/// What is read first of a result.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
+}
+
 /// The figure that a load is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -87,7 +94,7 @@ pub struct Machine {
     pub kernel: String,
     /// The processor's name.
     pub processor: String,
-    /// How many processors the generator may run on.
+    /// How many processors it has.
     pub cpus: u64,
 }
 
@@ -218,6 +225,17 @@ pub struct Fault {
 }
 
 impl RunResult {
+    /// Reads a result file; one of another [`FORMAT`] is refused.
+    pub fn read(path: &Path) -> anyhow::Result<RunResult> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let form: Form = serde_json::from_str(&text).with_context(|| format!("{name} is no result of chappe-load"))?;
+        if form.format != FORMAT {
+            bail!("{name} has format {}, and this program reads format {FORMAT}: run the load again", form.format);
+        }
+        serde_json::from_str(&text).with_context(|| format!("{name} is no result of chappe-load"))
+    }
+
     /// The figure that the load was run for, in the unit that [`Figure`] names; nothing if the run could not measure it.
     pub fn figure(&self) -> Option<f64> {
         let relay = self.relay.as_ref();

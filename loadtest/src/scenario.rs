@@ -334,9 +334,9 @@ impl Message {
     }
 
     fn summary(&self) -> String {
-        let mut text = self.size.to_string();
+        let mut text = octets(self.size);
         if let Some(chunk) = self.chunk {
-            text += &format!(" in chunks of {chunk}");
+            text += &format!(" in chunks of {}", octets(chunk));
         }
         if self.success_report {
             text += " with success REPORT";
@@ -348,6 +348,15 @@ impl Message {
             text += &format!(", {} % aborted", self.abort * 100.0);
         }
         text
+    }
+}
+
+/// A size as it was meant: in a binary unit only if it is a whole number of them.
+fn octets(size: ByteSize) -> String {
+    match size.as_u64() {
+        size if size > 0 && size % (1 << 20) == 0 => format!("{} MiB", size >> 20),
+        size if size > 0 && size % (1 << 10) == 0 => format!("{} KiB", size >> 10),
+        size => format!("{size} B"),
     }
 }
 

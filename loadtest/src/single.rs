@@ -20,6 +20,8 @@ use crate::{
 
 /// Who is told how a run goes.
 pub trait Audience {
+    /// The relay has been looked at, and connections are made from now on.
+    fn begun(&mut self) {}
     /// Some time has passed: the phase, messages and octets so far, errors so far.
     fn tell(&mut self, phase: &str, delivered: (u64, u64), errors: u64);
     /// All sessions are set up; the load begins when this returns.
@@ -37,6 +39,7 @@ pub fn run(options: &RunOptions, audience: &mut dyn Audience, stop: &AtomicBool)
     limits::sharpen_timers();
     let relay = options.relay_pid.filter(|_| part == 0).map(Tree::find).transpose()?;
     let before = relay.as_ref().map(Tree::memory).unwrap_or_default();
+    audience.begun();
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     let engine = Engine::new(&scenario, &target, seed ^ u64::from(part) << 48 ^ u64::from(std::process::id()));
     let engine = engine.context("the generator cannot be set up")?;

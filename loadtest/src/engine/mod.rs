@@ -18,7 +18,7 @@ use std::{
     cmp::Reverse,
     collections::BinaryHeap,
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     time::{Duration, Instant},
 };
 
@@ -135,6 +135,11 @@ impl<'a> Engine<'a> {
         })
     }
 
+    /// Where callees listen, if they do.
+    pub fn listen_address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
     fn read_clock(&mut self) {
         self.now = self.epoch.elapsed().as_nanos() as Time;
     }
@@ -189,12 +194,13 @@ impl<'a> Engine<'a> {
     /// A byte proxy brings a connection; whose it is will show.
     fn accept(&mut self) -> io::Result<()> {
         let Some(listener) = &self.listener else { return Ok(()) };
-        // One at a time: the listener stays ready as long as there are more.
         let socket = match listener.accept() {
             Ok((socket, _)) => socket,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
+        // There may be more of them.
+        self.poller.change(listener, LISTENER, Interest { read: true, write: false })?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let tls = self.target.server_tls.as_ref().map(|config| ServerConnection::new(config.clone()));
@@ -266,6 +272,9 @@ impl<'a> Engine<'a> {
         match received.map_err(End::Failed)? {
             Received::End => Err(End::Closed),
             Received::Octets(octets) => {
+                if octets == most && link.slow.is_none() {
+                    self.look_again(link)?;
+                }
                 if let Some(slow) = &mut link.slow {
                     slow.next = self.now + (octets as f64 / slow.rate * 1e9) as Time;
                     self.paused.push(Reverse((slow.next, link.end.id.key())));
@@ -303,6 +312,12 @@ impl<'a> Engine<'a> {
             }
         }
         self.want(link, Interest { write: !done, ..link.interest })
+    }
+
+    /// There may be more to read than was read.
+    fn look_again(&mut self, link: &Link) -> Result<(), End> {
+        let changed = self.poller.change(&link.stream, link.end.id.key(), link.interest);
+        changed.map_err(|error| End::Failed(error.into()))
     }
 
     fn want(&mut self, link: &mut Link, interest: Interest) -> Result<(), End> {
@@ -348,15 +363,15 @@ impl<'a> Engine<'a> {
                 *group = None;
             }
         }
+        if end.sessions.is_empty() && kind == Kind::Malformed {
+            self.book.fault(self.now, kind, || "on a link that a proxy has brought".to_owned());
+        }
         for session in end.sessions {
             let side = end.side;
             self.fail(session, kind, || match &why {
                 End::Closed => format!("the link of a {side:?} was closed by the other side"),
                 End::Failed(error) => format!("the link of a {side:?}: {error}"),
             });
-        }
-        if end.side == Side::Callee && kind == Kind::Malformed && self.listener.is_some() {
-            self.book.fault(self.now, kind, || "on an accepted link".to_owned());
         }
     }
 

@@ -1,4 +1,5 @@
-//! Readiness of sockets (epoll, level-triggered).
+//! Readiness of sockets (epoll). Edge-triggered, which spares the kernel a second look at each socket: whoever has not read all
+//! there was says so by [`Poller::change`], which makes the socket ready again.
 
 use std::{
     io,
@@ -23,7 +24,7 @@ pub(super) struct Interest {
 
 impl Interest {
     fn flags(self) -> EventFlags {
-        let mut flags = EventFlags::empty();
+        let mut flags = EventFlags::ET;
         flags.set(EventFlags::IN, self.read);
         flags.set(EventFlags::OUT, self.write);
         flags

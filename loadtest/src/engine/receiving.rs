@@ -86,13 +86,14 @@ impl Engine<'_> {
             Some(_) => {}
         }
         if session.seen_from != head.from_path {
-            if !session.seen_from.is_empty() || wire::last(head.from_path) != session.caller_uri {
+            if session.seen_from.is_empty() && wire::last(head.from_path) == session.caller_uri {
+                session.seen_from = head.from_path.to_vec();
+            } else {
                 self.book.fault(now, Kind::WrongPath, || {
                     let caller = String::from_utf8_lossy(&session.caller_uri);
                     format!("From-Path is {} for the caller {caller}", String::from_utf8_lossy(head.from_path))
                 });
             }
-            session.seen_from = head.from_path.to_vec();
         }
         let mut incoming = Incoming {
             asked: Asked::new(head.transaction),
@@ -131,7 +132,7 @@ impl Engine<'_> {
             end.incoming = Some(incoming);
             return;
         }
-        if message_number.wrapping_add(1) < arriving && message.received.is_whole(0) {
+        if message_number.wrapping_add(1) < arriving && message.received.is_empty() {
             message.spoilt = true;
             self.book.fault(now, Kind::Reordered, || {
                 format!("message {message_number} of session {number} began after {}", arriving - 1)

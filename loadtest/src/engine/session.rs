@@ -168,6 +168,11 @@ impl Ranges {
         if again { Placed::Again } else { Placed::OutOfOrder }
     }
 
+    /// Whether nothing has arrived yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether all octets up to `size` are there.
     pub(super) fn is_whole(&self, size: u64) -> bool {
         matches!(self.0[..], [(0, end)] if end == size)

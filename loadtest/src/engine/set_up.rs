@@ -31,7 +31,7 @@ impl Engine<'_> {
         };
         self.setting_up += 1;
         self.alive += 1;
-        match self.target.listen {
+        match self.listen_address() {
             None => self.connect(Side::Callee, number),
             // Its link will be brought by the proxy.
             Some(address) => {
