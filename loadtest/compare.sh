@@ -254,7 +254,7 @@ threads_of() {
 
 scratch=
 notes=()
-declare -A pid_of=() port_of=() backend_of=()    # of each relay that was started, by its key
+declare -A pid_of=() port_of=() backend_of=()    # of each relay that runs, by the name of the peer
 generators=()
 
 note() {
@@ -276,7 +276,7 @@ end_group() {
 }
 
 clean_up() {
-    local status=$? key pid
+    local status=$? peer pid
     trap - EXIT
     trap '' INT TERM HUP
     # `timeout` passes the signal on, and kills what does not heed it.
@@ -284,8 +284,8 @@ clean_up() {
         kill -TERM "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
-    for key in "${!pid_of[@]}"; do
-        end_group "${pid_of[$key]}"
+    for peer in "${!pid_of[@]}"; do
+        end_group "${pid_of[$peer]}"
     done
     [ -z "$scratch" ] || rm -rf "$scratch"
     exit "$status"
@@ -308,9 +308,10 @@ listening() { (: <>"/dev/tcp/$1/$2") 2>/dev/null; }
 
 # Waits until the relay takes connections, at most 10 s.
 await() {
-    local key=$1 tries=0
-    until listening 127.0.0.1 "${port_of[$key]}"; do
-        alive "$key" && [ $tries -lt 200 ] || return 1
+    local peer=$1 tries=0
+    until listening 127.0.0.1 "${port_of[$peer]}"; do
+        alive "$peer" || return 1
+        [ $tries -lt 200 ] || return 1
         sleep 0.05
         tries=$((tries + 1))
     done
@@ -347,51 +348,51 @@ fill() {
     printf '%s\n' "$text" >"$to"
 }
 
-# run_relay KEY COMMAND…: starts it in a session of its own, so that Ctrl-C reaches this script alone and the whole
+# run_relay PEER COMMAND…: starts it in a session of its own, so that Ctrl-C reaches this script alone and the whole
 # group can be ended; should this script be killed, the relay is told to end, too.
 run_relay() {
-    local key=$1
+    local peer=$1
     shift
-    setsid setpriv --pdeathsig TERM "$@" </dev/null >"$scratch/$key/log" 2>&1 &
-    pid_of[$key]=$!
+    setsid setpriv --pdeathsig TERM "$@" </dev/null >"$scratch/$peer/log" 2>&1 &
+    pid_of[$peer]=$!
 }
 
-# start KEY PEER TRANSPORT MAX_CHUNK: starts a relay; false if it does not take connections.
+# start PEER TRANSPORT MAX_CHUNK: starts a relay; false if it does not take connections.
 start() {
-    local key=$1 peer=$2 transport=$3 max_chunk=$4 directory=$scratch/$1 tls=$scratch/tls threads port
+    local peer=$1 transport=$2 max_chunk=$3 directory=$scratch/$1 tls=$scratch/tls threads port
     local values
     rm -rf "$directory"
     mkdir "$directory"
     threads=$(threads_of "$peer")
     free_port
     port=$REPLY
-    port_of[$key]=$port
+    port_of[$peer]=$port
     values=(HOST=localhost PORT="$port" TRANSPORT="$transport" CERT="$tls/end.crt" KEY="$tls/end.key" CA="$tls/ca.crt")
     case $peer in
         chappe*)
             fill chappe.toml.in "$directory/chappe.toml" "${values[@]}" SHARDS="$threads" MAX_CHUNK="$max_chunk"
-            run_relay "$key" "$chappe" run --config "$directory/chappe.toml"
+            run_relay "$peer" "$chappe" run --config "$directory/chappe.toml"
             ;;
         kamailio*)
             values+=(SCHEME="msrp$([ "$transport" = tcp ] || say s)" WORKERS="$threads" RUN="$directory" REALM=relay.test)
             fill kamailio.cfg.in "$directory/kamailio.cfg" "${values[@]}"
             fill kamailio-tls.cfg.in "$directory/tls.cfg" "${values[@]}"
             # Without -x and -X its memory manager is one for finding bugs, which makes a message half as dear again.
-            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$key" \
+            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$peer" \
                 kamailio -f "$directory/kamailio.cfg" -DD -E -x fm -X fm -m 2048 -M 32 \
                 -w "$directory" -Y "$directory" -P "$directory/pid" -A "WITH_${transport^^}"
             ;;
         haproxy*)
             free_port
-            backend_of[$key]=$REPLY
+            backend_of[$peer]=$REPLY
             fill haproxy.cfg.in "$directory/haproxy.cfg" "${values[@]}" THREADS="$threads" BACKEND_PORT="$REPLY" \
                 CERT_AND_KEY="$tls/end.pem"
-            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$key" haproxy -db -f "$directory/haproxy.cfg"
+            OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$peer" haproxy -db -f "$directory/haproxy.cfg"
             ;;
     esac
-    await "$key" && return 0
-    note "$key does not start: $(tail -n 3 "$directory/log" | tr '\n' ' ')"
-    stop "$key"
+    await "$peer" && return 0
+    note "$peer does not start: $(last_words "$peer")"
+    stop "$peer"
     return 1
 }
 
@@ -400,19 +401,7 @@ stop() {
     unset "pid_of[$1]"
 }
 
-# Starts a relay unless it runs; one that has died in the meantime is started again.
-ensure() {
-    if [ -n "${pid_of[$1]:-}" ]; then
-        alive "$1" && return 0
-        bury "$1"
-    fi
-    start "$@"
-}
-
-bury() {
-    stop "$1"
-    note "$1 died with exit status $REPLY and was started again: $(tail -n 3 "$scratch/$1/log" | tr '\n' ' ')"
-}
+last_words() { tail -n 3 "$scratch/$1/log" | tr '\n' ' '; }
 
 # ---- Measuring ------------------------------------------------------------------------------------------------------
 
@@ -425,9 +414,9 @@ patience() {
     esac
 }
 
-# generate KEY PEER CELL SCENARIO TRANSPORT FILE: puts the load on a relay, in the background; its process is in REPLY.
+# generate PEER CELL SCENARIO TRANSPORT FILE: puts the load on a relay, in the background; its process is in REPLY.
 generate() {
-    local key=$1 peer=$2 cell=$3 scenario=$4 transport=$5 file=$6 tls=$scratch/tls user users pid
+    local peer=$1 cell=$2 scenario=$3 transport=$4 file=$5 tls=$scratch/tls user users pid
     local arguments=(run "$here/cells/$scenario.toml" --transport "$transport" --label "$peer" --cell "$cell" --json "$file" --quiet)
     if [ -n "${address_of[$peer]:-}" ]; then
         arguments+=(--relay "${address_of[$peer]}" --name "$(setting "$peer" HOST "${address_of[$peer]%:*}")")
@@ -435,15 +424,15 @@ generate() {
         [ "$transport" = tcp ] || [ -z "$(setting "$peer" CA "")" ] || arguments+=(--ca "$(setting "$peer" CA "")")
         pid=$(setting "$peer" PID "")
     else
-        arguments+=(--relay "127.0.0.1:${port_of[$key]}" --name localhost)
+        arguments+=(--relay "127.0.0.1:${port_of[$peer]}" --name localhost)
         users="alice:secret bob:secret"
         [ "$transport" = tcp ] || arguments+=(--ca "$tls/ca.crt")
-        pid=${pid_of[$key]}
+        pid=${pid_of[$peer]}
     fi
     [ -z "$pid" ] || arguments+=(--relay-pid "$pid")
     [ "$transport" = tcp ] || arguments+=(--cipher TLS13_AES_128_GCM_SHA256 --key-exchange X25519)
-    if [ -n "${backend_of[$key]:-}" ]; then
-        arguments+=(--listen "127.0.0.1:${backend_of[$key]}")
+    if [ -n "${backend_of[$peer]:-}" ]; then
+        arguments+=(--listen "127.0.0.1:${backend_of[$peer]}")
         [ "$transport" = tcp ] || arguments+=(--certificate "$tls/end.crt" --key "$tls/end.key")
     else
         for user in $users; do
@@ -458,41 +447,42 @@ generate() {
     generators+=("$REPLY")
 }
 
-# settle PROCESS KEY PEER CELL FILE: waits for a load and takes note of how it went. False if a repetition would be in vain.
+# settle PROCESS PEER CELL SCENARIO FILE: waits for a load, ends the relay and takes note of how it went. False if a
+# repetition would be in vain.
 settle() {
-    local process=$1 key=$2 peer=$3 cell=$4 file=$5 status=0 index
+    local process=$1 peer=$2 cell=$3 scenario=$4 file=$5 status=0 index
     wait "$process" || status=$?
     for index in "${!generators[@]}"; do
         [ "${generators[index]}" != "$process" ] || unset "generators[$index]"
     done
-    outcome=ok
     [ -s "$file.log" ] || rm -f "$file.log"
-    if [ -n "${pid_of[$key]:-}" ] && ! alive "$key"; then
-        bury "$key"
-    fi
+    [ -z "${pid_of[$peer]:-}" ] || end_relay "$peer" "$cell"
+    outcome=ok
     case $status in
         0) return 0 ;;
-        1)
-            # What it answered stands in the table. It may not be itself afterwards, so the next load gets a fresh process.
-            [ -z "${pid_of[$key]:-}" ] || stop "$key"
-            read_errors "$file"
-            ;;
+        1) read_errors "$file" ;;
         2)
             cat "$file.log" >&2 || true
             refuse "the generator does not take cell $cell"
             ;;
-        124 | 137)
-            outcome="given up after $(patience "$cell") s"
-            note "$peer in $cell: $outcome"
-            unfinished=yes
-            return 1
-            ;;
-        *)
-            outcome="the generator ended with status $status: $(tail -n 1 "$file.log")"
-            note "$peer in $cell: $outcome"
-            unfinished=yes
-            ;;
+        124 | 137) give_up "$peer" "$cell" "given up after $(patience "$scenario") s" ;;
+        *) give_up "$peer" "$cell" "the generator ended with status $status: $(tail -n 1 "$file.log")" ;;
     esac
+}
+
+# Notes that there is no result; the next repetition would fare no better.
+give_up() {
+    outcome=$3
+    unfinished=yes
+    note "$1 in $2: $3"
+    return 1
+}
+
+end_relay() {
+    local died=
+    alive "$1" || died=yes
+    stop "$1"
+    [ -z "$died" ] || note "$1 died in $2 with exit status $REPLY: $(last_words "$1")"
 }
 
 # Reads a result with errors: what they were into `outcome`; false if they are more than an accident.
@@ -518,25 +508,24 @@ result_file() { say "$out/results/$1.$2.$3.json"; }
 declare -A in_vain=()       # "cell peer" that need not be repeated
 unfinished=
 
-# measure REPETITION PEER CELL SCENARIO TRANSPORT MAX_CHUNK
+# measure REPETITION PEER CELL SCENARIO TRANSPORT MAX_CHUNK: one load on a relay that has just been started. Some get
+# slower with what earlier sessions have left behind (seen with Kamailio), and after errors they may not be themselves.
 measure() {
-    local repetition=$1 peer=$2 cell=$3 scenario=$4 transport=$5 max_chunk=$6 key=$2 file began=$SECONDS
+    local repetition=$1 peer=$2 cell=$3 scenario=$4 transport=$5 max_chunk=$6 file began=$SECONDS
     [ -z "${in_vain["$cell $peer"]:-}" ] || return 0
-    if [ -z "${address_of[$peer]:-}" ]; then
-        key=$peer-$transport
-        # Only Chappe cuts.
-        [[ $peer != chappe* ]] || key+=-$max_chunk
-        if ! ensure "$key" "$peer" "$transport" "$max_chunk"; then
-            in_vain["$cell $peer"]=yes
-            unfinished=yes
-            return 0
-        fi
+    if [ -z "${address_of[$peer]:-}" ] && ! start "$peer" "$transport" "$max_chunk"; then
+        in_vain["$cell $peer"]=yes
+        unfinished=yes
+        return 0
     fi
     file=$(result_file "$cell" "$peer" "$repetition")
-    generate "$key" "$peer" "$cell" "$scenario" "$transport" "$file"
-    settle "$REPLY" "$key" "$peer" "$cell" "$file" || in_vain["$cell $peer"]=yes
-    [ -s "$file" ] || rm -f "$file"
-    printf '%4d s  %d/%d  %-18s %-11s %3d s  %s\n' $SECONDS "$repetition" "$repeats" "$cell" "$peer" $((SECONDS - began)) "$outcome"
+    generate "$peer" "$cell" "$scenario" "$transport" "$file"
+    settle "$REPLY" "$peer" "$cell" "$scenario" "$file" || in_vain["$cell $peer"]=yes
+    report_progress "$repetition" "$repeats" "$cell" "$peer" "$began"
+}
+
+report_progress() {
+    printf '%4d s  %d/%d  %-18s %-11s %3d s  %s\n' $SECONDS "$1" "$2" "$3" "$4" $((SECONDS - $5)) "$outcome"
 }
 
 # rotated BY WORD…: the words, begun with another one each time, so that none always comes first.
@@ -563,31 +552,22 @@ measure_all() {
     done
 }
 
-# Memory at rest is not disturbed by others, so all peers rest at the same time. Fresh processes, for what earlier
-# sessions have left behind would count as nothing.
+# Memory at rest is not disturbed by others, so all peers rest at the same time.
 measure_idle() {
-    local line name scenario transport max_chunk most peers peer key file began=$SECONDS
+    local line name scenario transport max_chunk most peers peer began=$SECONDS
     local -A process_of=()
     for line in "${chosen[@]}"; do
         read -r name scenario transport max_chunk most peers <<<"$line"
         [ "$scenario" = idle ] || continue
         say "$name: all peers at the same time, more than a minute"
         for peer in $peers; do
-            key=$peer
-            if [ -z "${address_of[$peer]:-}" ]; then
-                key=$peer-$transport-fresh
-                start "$key" "$peer" "$transport" "$max_chunk" || { unfinished=yes; continue; }
-            fi
-            generate "$key" "$peer" "$name" "$scenario" "$transport" "$(result_file "$name" "$peer" 1)"
+            [ -n "${address_of[$peer]:-}" ] || start "$peer" "$transport" "$max_chunk" || { unfinished=yes; continue; }
+            generate "$peer" "$name" "$scenario" "$transport" "$(result_file "$name" "$peer" 1)"
             process_of[$peer]=$REPLY
         done
         for peer in "${!process_of[@]}"; do
-            key=$peer
-            [ -n "${address_of[$peer]:-}" ] || key=$peer-$transport-fresh
-            file=$(result_file "$name" "$peer" 1)
-            settle "${process_of[$peer]}" "$key" "$peer" "$name" "$file" || true
-            [ -s "$file" ] || rm -f "$file"
-            printf '%4d s  1/1  %-18s %-11s %3d s  %s\n' $SECONDS "$name" "$peer" $((SECONDS - began)) "$outcome"
+            settle "${process_of[$peer]}" "$peer" "$name" "$scenario" "$(result_file "$name" "$peer" 1)" || true
+            report_progress 1 1 "$name" "$peer" "$began"
         done
     done
 }
@@ -632,19 +612,17 @@ write_page() {
     "$load" report "${files[@]}" --baseline "$baseline" --output "$out/page.html"
 }
 
-# Ratios that lie across cells, and a check that everybody spoke the same TLS.
+# Ratios that lie across cells.
 across() {
     python3 - "$out/results" <<'PY'
 import glob, json, statistics, sys
 
-cost, tls = {}, {}
+cost = {}
 for path in glob.glob(sys.argv[1] + "/*.json"):
     result = json.load(open(path))
     label, cell, relay = result["label"], result["cell"], result["relay"] or {}
     if not result["errors"] and relay.get("cpu_per_message"):
         cost.setdefault((label, cell), []).append(relay["cpu_per_message"])
-    if result["tls"]:
-        tls.setdefault(" ".join(result["tls"].values()), set()).add(label)
 
 lines = []
 def ratio(what, over, under):
@@ -669,10 +647,6 @@ for peer in peers:
 if lines:
     print("\n# Across cells\n\n| relay CPU per message | ratio of medians |\n|---|--:|")
     print("\n".join(lines))
-if tls:
-    print("\nTLS:", "; ".join(f"{what} ({', '.join(sorted(who))})" for what, who in sorted(tls.items())))
-if len(tls) > 1:
-    print("\n**Not everybody spoke the same TLS: these figures do not compare.**")
 PY
 }
 
