@@ -235,7 +235,7 @@ print_versions() {
 
 # Two links for each of 5000 sessions, at the relay and at the generator, and something for the rest.
 raise_open_files() {
-    local enough=12000
+    local enough=12500
     [ "$(ulimit -n)" != unlimited ] || return 0
     # With the hard limit, where it has to be raised, too: root may.
     [ "$(ulimit -n)" -ge $enough ] || ulimit -n 20000 2>/dev/null || ulimit -Sn "$(ulimit -Hn)"
@@ -275,6 +275,7 @@ end_group() {
     wait "$pid" 2>/dev/null || REPLY=$?
 }
 
+# shellcheck disable=SC2317  # the trap calls it
 clean_up() {
     local status=$? peer pid
     trap - EXIT
@@ -386,7 +387,7 @@ start() {
             free_port
             backend_of[$peer]=$REPLY
             fill haproxy.cfg.in "$directory/haproxy.cfg" "${values[@]}" THREADS="$threads" BACKEND_PORT="$REPLY" \
-                CERT_AND_KEY="$tls/end.pem"
+                CERT_AND_KEY="$tls/end.pem" MAXCONN="$(haproxy_connections)"
             OPENSSL_CONF=$here/peers/openssl.cnf run_relay "$peer" haproxy -db -f "$directory/haproxy.cfg"
             ;;
     esac
@@ -394,6 +395,14 @@ start() {
     note "$peer does not start: $(last_words "$peer")"
     stop "$peer"
     return 1
+}
+
+# It does not start if it may not open two files for each of so many connections.
+haproxy_connections() {
+    local files
+    files=$(ulimit -n)
+    [ "$files" != unlimited ] && [ "$files" -lt 12500 ] || files=12500
+    say $(((files - 500) / 2))
 }
 
 stop() {
@@ -705,4 +714,5 @@ main() {
     [ -z "$unfinished" ] || return 1
 }
 
-main "$@"
+# In one line, since bash reads on where this file may have been changed meanwhile.
+main "$@"; exit
