@@ -8,7 +8,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 format() {
-    cargo fmt --check
+    cargo fmt --all --check
     cargo fmt --check --manifest-path fuzz/Cargo.toml
 }
 
@@ -48,7 +48,14 @@ instructions() {
     if [ -x benches/instructions.sh ]; then benches/instructions.sh; else cargo bench --bench instructions; fi
 }
 
-build() { cargo build --release; }
+build() { cargo build --release --workspace; }
+
+# Whether the side-by-side comparison works; nobody judges its figures here.
+compare() {
+    local out=$scratch/compare
+    loadtest/compare.sh --quick --repeats 1 --out "$out"
+    grep -q '<svg' "$out/page.html"
+}
 
 demo() { cargo run --release -- demo; }
 
@@ -72,6 +79,7 @@ stage dependencies dependencies
 stage "fuzz smoke" fuzz_smoke
 stage build build
 [ ! -e tests/interop.rs ] || stage interop interop
+stage compare compare
 [ ! -e benches/instructions.rs ] || stage instructions instructions
 ! knows demo || stage demo demo
 stage "release tests" release

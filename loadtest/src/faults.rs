@@ -11,7 +11,7 @@ pub enum Kind {
     BodyMismatch,
     /// A Byte-Range whose start, end or total is not that of the octets under it.
     WrongRange,
-    /// A message or chunk arrived after a later one of its session.
+    /// A chunk arrived after a later one of its message, or a message that cannot be interrupted after a later one of its session.
     Reordered,
     /// A message or octets of it arrived again.
     Duplicate,

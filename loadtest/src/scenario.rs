@@ -154,6 +154,9 @@ pub struct Slow {
     pub rate: ByteSize,
 }
 
+/// A SEND of up to so many octets is never interrupted (RFC 4975 section 7.1.1).
+pub const UNINTERRUPTIBLE: u64 = 2048;
+
 fn one() -> u32 {
     1
 }
@@ -326,6 +329,12 @@ impl Message {
     /// Octets of its SENDs, the last one excepted.
     pub fn chunk_octets(&self) -> u64 {
         self.chunk.unwrap_or(self.size).as_u64()
+    }
+
+    /// Whether a later message may arrive before it: it has several SENDs, or one that may be interrupted (RFC 4975
+    /// section 7.1.1).
+    pub fn may_be_overtaken(&self) -> bool {
+        self.chunk_octets() < self.size.as_u64() || self.size.as_u64() > UNINTERRUPTIBLE
     }
 
     /// What its body is made of.

@@ -8,6 +8,9 @@ use crate::{
     scenario::{Callers, Scenario},
 };
 
+/// The route through something that is no relay, in words.
+pub const BYTE_PROXY: &str = "byte proxy";
+
 /// A relay, as seen from outside.
 #[derive(Clone, Debug)]
 pub struct Hop {
@@ -61,7 +64,7 @@ impl Target {
     pub fn route(&self, scenario: &Scenario) -> String {
         match (self.listen, &self.caller_relay, scenario.sessions.callers) {
             (Some(listen), ..) if listen.port() == self.relay.address.port() => "no relay",
-            (Some(_), ..) => "byte proxy",
+            (Some(_), ..) => BYTE_PROXY,
             (None, Some(_), Callers::Authenticated) => "two relays, both authenticated",
             (None, _, Callers::Authenticated) => "both authenticated",
             (None, _, Callers::Direct) => "caller direct",

@@ -66,6 +66,13 @@ pub struct Dial {
     pub peer: bool,
 }
 
+impl Dial {
+    /// The peer relay that whoever answers has to prove to be.
+    pub(super) fn relay(&self) -> Option<Arc<str>> {
+        (self.peer && self.secure).then(|| Arc::from(self.host.as_str()))
+    }
+}
+
 /// Why a dialled link did not come to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum DialFailure {

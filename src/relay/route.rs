@@ -391,20 +391,19 @@ impl Relay {
             return Err(Refusal::NoSession);
         }
         let dial = self.dial(next);
-        if dial.peer
-            && dial.secure
+        let relay = dial.relay();
+        if let Some(name) = &relay
             && self.settings.shares(&dial)
-            && let Some(link) = self.relay_link(&dial.host)
+            && let Some(link) = self.relay_link(name)
         {
-            let relay = Some(Arc::from(dial.host.as_str()));
             self.bind_far(token, self.here(link), relay, text);
             return Ok(Binding::Link(link));
         }
         if let Some(link) = self.next_hops.get(&dial).copied()
             && self.alive(link)
         {
-            // RFC 4976 section 6.5.
-            self.bind_far(token, self.here(link), None, text);
+            // RFC 4976 section 6.5. A link that is still being made belongs to the relay it is made to.
+            self.bind_far(token, self.here(link), relay, text);
             return Ok(Binding::Link(link));
         }
         let address: Option<IpAddr> = match next.host() {

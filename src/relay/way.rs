@@ -204,7 +204,7 @@ impl Relay {
     ) -> Result<LinkId, Refusal> {
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
         let user = session.user.clone();
-        let relay = (dial.peer && dial.secure).then(|| Arc::from(dial.host.as_str()));
+        let relay = dial.relay();
         let id = self.dial_for(dial, user, now)?;
         if let Some(uri) = far_uri {
             self.bind_far(token, self.here(id), relay, uri);

@@ -132,7 +132,8 @@ impl Engine<'_> {
             end.incoming = Some(incoming);
             return;
         }
-        if message_number.wrapping_add(1) < arriving && message.received.is_empty() {
+        let in_order = !kind.may_be_overtaken();
+        if in_order && message_number.wrapping_add(1) < arriving && message.received.is_empty() {
             message.spoilt = true;
             self.book.fault(now, Kind::Reordered, || {
                 format!("message {message_number} of session {number} began after {}", arriving - 1)
@@ -175,7 +176,9 @@ impl Engine<'_> {
                 )
             });
         }
-        session.arriving = arriving.max(message_number.wrapping_add(1));
+        if in_order {
+            session.arriving = arriving.max(message_number.wrapping_add(1));
+        }
         end.incoming = Some(incoming);
     }
 

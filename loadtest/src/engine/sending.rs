@@ -7,7 +7,7 @@ use super::{
 use crate::{
     names::{Role, Transaction},
     pattern::mix,
-    scenario::{FailureReport, Message as MessageKind, Shape},
+    scenario::{FailureReport, Message as MessageKind, Shape, UNINTERRUPTIBLE},
     wire::{Flag, SendHead},
 };
 
@@ -160,7 +160,7 @@ impl Engine<'_> {
         message.written = last;
         message.unanswered += u32::from(required);
         // A SEND that is given up had a longer range in mind, and one that may be interrupted has an open one.
-        let range_end = if flag == Flag::Aborted || end - offset > 2048 { None } else { Some(end) };
+        let range_end = if flag == Flag::Aborted || end - offset > UNINTERRUPTIBLE { None } else { Some(end) };
         let transaction_number = session.next_transaction;
         session.next_transaction = transaction_number.wrapping_add(1);
         let transaction =

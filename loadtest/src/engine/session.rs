@@ -50,7 +50,7 @@ pub(super) struct Session {
     pub(super) head: SendHead,
     /// The From-Path that the callee sees; it stays the same.
     pub(super) seen_from: Vec<u8>,
-    /// The latest message that has begun to arrive, plus one.
+    /// The latest message that has begun to arrive, plus one, of those that cannot be overtaken.
     pub(super) arriving: u32,
     pub(super) outbox: Outbox,
     /// Waits for its turn to send.

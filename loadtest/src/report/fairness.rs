@@ -1,20 +1,25 @@
 //! Whether runs of one cell may be compared at all.
 
 use super::campaign::{Campaign, Cell, distinct};
-use crate::result::{Load, Machine, RunResult};
+use crate::{
+    result::{Load, Machine, RunResult},
+    target::BYTE_PROXY,
+};
 
-/// What must be the same in all runs of a cell, in words.
-type Trait = fn(&RunResult) -> String;
+/// What must be the same in all runs of a cell, in words; nothing for a run of which it is not asked.
+type Trait = fn(&RunResult) -> Option<String>;
 
 /// What speaks against the comparison, in whole sentences; nothing if it is fair.
 ///
 /// A relay that agreed on another TLS suite has other octets to encrypt, one on another machine has another processor, and
-/// another load is no repeat. Only clean runs are looked at, since only they are compared.
+/// another load is no repeat. A byte proxy has a route of its own, as it can have no other. Only clean runs are looked at, since
+/// only they are compared.
 pub(super) fn objections(campaign: &Campaign<'_>) -> Vec<String> {
-    let kinds: [(&str, Trait); 3] = [
-        ("TLS differs", tls),
-        ("the machine differs", |run| machine(&run.machine)),
-        ("the load differs", |run| load(&run.scenario)),
+    let kinds: [(&str, Trait); 4] = [
+        ("TLS differs", |run| Some(tls(run))),
+        ("the machine differs", |run| Some(machine(&run.machine))),
+        ("the load differs", |run| Some(load(&Load { route: String::new(), ..run.scenario.clone() }))),
+        ("the route differs", |run| Some(run.scenario.route.clone()).filter(|route| route != BYTE_PROXY)),
     ];
     let found: Vec<(String, &str)> = kinds
         .iter()
@@ -53,7 +58,9 @@ fn difference(cell: &Cell<'_>, what: &str, of: &Trait) -> Option<String> {
     let by_label: Vec<(&str, Vec<String>)> = cell
         .labels
         .iter()
-        .map(|repeats| (repeats.label, distinct(repeats.runs.iter().filter(|run| run.is_clean()).map(|run| of(run)))))
+        .map(|repeats| {
+            (repeats.label, distinct(repeats.runs.iter().filter(|run| run.is_clean()).filter_map(|run| of(run))))
+        })
         .filter(|(_, values)| !values.is_empty())
         .collect();
     let is_one = distinct(by_label.iter().flat_map(|(_, values)| values)).len() <= 1;
@@ -95,6 +102,19 @@ mod tests {
         assert!(told[0].starts_with("TLS differs – a: TLSv1_3 TLS13_AES_128_GCM_SHA256 X25519; b: "), "{told:#?}");
         assert!(told[0].ends_with("(in c, d)"), "{told:#?}");
         assert!(told[1].contains("64 CPUs") && told[2].contains("7 sessions"), "{told:#?}");
+    }
+
+    #[test]
+    fn a_byte_proxy_may_have_its_own_route_and_a_relay_may_not() {
+        let (mut proxy, mut relay) = (run("b", "c"), run("d", "c"));
+        proxy.scenario.route = BYTE_PROXY.to_owned();
+        assert_eq!(objections(&Campaign::of(&[run("a", "c"), proxy.clone()])), [""; 0]);
+        relay.scenario.route = "both authenticated".to_owned();
+        let told = objections(&Campaign::of(&[run("a", "c"), proxy, relay]));
+        assert!(
+            matches!(&told[..], [one] if one.starts_with("the route differs – a: ") && !one.contains("byte")),
+            "{told:#?}"
+        );
     }
 
     #[test]

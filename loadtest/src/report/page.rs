@@ -133,14 +133,6 @@ mod tests {
     };
 
     #[test]
-    #[ignore = "writes a page for a person to look at"]
-    fn write_a_page_to_look_at() {
-        let path = std::env::temp_dir().join("chappe-load-page.html");
-        std::fs::write(&path, page(&campaign())).unwrap();
-        println!("{}", path.display());
-    }
-
-    #[test]
     fn nothing_from_a_file_becomes_markup() {
         const HOSTILE: &str = "\"'><script>alert(1)</script>&<!--";
         let mut run = failing(HOSTILE, HOSTILE, HOSTILE);

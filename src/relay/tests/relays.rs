@@ -176,6 +176,35 @@ fn rly_36_token_of_a_relay_is_good_on_any_of_its_links() {
     assert_eq!(net.ends[two].reported(), [415]);
 }
 
+/// Who begins while the link to the other relay is still being made has that relay on its far side as well, not a link of it.
+#[test]
+fn rly_92_a_session_that_waited_for_the_dial_is_bound_to_the_relay_too() {
+    let mut net = Network::new();
+    let mut settings = Network::settings(GATE);
+    peers(&mut settings, HUB);
+    net.relay(settings);
+    net.listen(HUB, 2855, Answer::Ok);
+    net.hold_dials = true;
+    let tokens = [INES, TOMAS].map(|uri| {
+        let client = net.client(0);
+        (client, uri, net.auth(client, uri, &[]))
+    });
+    let hub = "msrps://hub.south.example:2855/t;tcp";
+    for (client, uri, token) in &tokens {
+        net.write(*client, Request::send(&[token, hub, "msrp://far.example:1/f;tcp"], uri).id("m").body("x").octets());
+    }
+    net.answer_dials();
+    net.run();
+    assert_eq!(net.dialled.len(), 1, "RLY-67");
+    let other = net.peer_relay(0, HUB);
+    for (client, uri, token) in &tokens {
+        let back = Request::send(&[token, uri], &format!("{hub} msrp://far.example:1/f;tcp")).id("b").body("back");
+        net.write(other, back.octets());
+        assert_eq!(net.ends[other].codes(&back.tid), [200]);
+        assert_eq!(net.last(*client).body, b"back");
+    }
+}
+
 #[test]
 fn report_to_a_relay_without_a_link_opens_one() {
     let mut net = Network::new();
