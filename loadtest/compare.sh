@@ -464,16 +464,11 @@ settle() {
     for index in "${!generators[@]}"; do
         [ "${generators[index]}" != "$process" ] || unset "generators[$index]"
     done
-    [ -s "$file.log" ] || rm -f "$file.log"
     [ -z "${pid_of[$peer]:-}" ] || end_relay "$peer" "$cell"
     outcome=ok
     case $status in
         0) return 0 ;;
         1) read_errors "$file" ;;
-        2)
-            cat "$file.log" >&2 || true
-            refuse "the generator does not take cell $cell"
-            ;;
         124 | 137) give_up "$peer" "$cell" "given up after $(patience "$scenario") s" ;;
         *) give_up "$peer" "$cell" "the generator ended with status $status: $(tail -n 1 "$file.log")" ;;
     esac
@@ -481,7 +476,7 @@ settle() {
 
 # Notes that there is no result; the next repetition would fare no better.
 give_up() {
-    outcome=$3
+    outcome="no result"
     unfinished=yes
     note "$1 in $2: $3"
     return 1
@@ -530,6 +525,7 @@ measure() {
     file=$(result_file "$cell" "$peer" "$repetition")
     generate "$peer" "$cell" "$scenario" "$transport" "$file"
     settle "$REPLY" "$peer" "$cell" "$scenario" "$file" || in_vain["$cell $peer"]=yes
+    [ -s "$file.log" ] || rm -f "$file.log"
     report_progress "$repetition" "$repeats" "$cell" "$peer" "$began"
 }
 
