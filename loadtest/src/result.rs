@@ -253,14 +253,18 @@ impl RunResult {
         self.errors.is_empty() && self.counts != Counts::default()
     }
 
-    /// Messages per second.
+    /// Messages per second; none where sessions rested.
     pub fn message_rate(&self) -> f64 {
-        self.counts.messages as f64 / self.window
+        self.per_second(self.counts.messages as f64)
     }
 
-    /// MB (10^6 octets) per second.
+    /// MB (10^6 octets) per second; none where sessions rested.
     pub fn megabyte_rate(&self) -> f64 {
-        self.counts.octets as f64 / 1e6 / self.window
+        self.per_second(self.counts.octets as f64 / 1e6)
+    }
+
+    fn per_second(&self, count: f64) -> f64 {
+        if self.scenario.figure == Figure::MemoryPerSession { 0.0 } else { count / self.window }
     }
 }
 
