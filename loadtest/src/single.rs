@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::{
     book::{Book, Time},
     cli::{RunOptions, Transport},
-    engine::{Engine, Measured, Watcher},
+    engine::{Engine, Measured, TICK, Watcher},
     limits,
     process::{self, Tree},
     result::{FORMAT, Generator, Latencies, Memory, RelayUse, RunResult},
@@ -97,7 +97,8 @@ impl Watcher for Meter<'_> {
     fn tick(&mut self, now: Time, phase: &str, book: &mut Book) -> bool {
         self.audience.tell(phase, book.delivered, book.faults.total);
         if let (Some(relay), Some(before)) = (&self.relay, self.sampled)
-            && let Some(step) = book.step(now)
+            // What was used since the last tick belongs to the time between them.
+            && let Some(step) = book.step(now.saturating_sub(TICK / 2))
         {
             let cpu = relay.cpu();
             *step.relay_cpu.get_or_insert(0.0) += cpu.saturating_sub(before).as_secs_f64();

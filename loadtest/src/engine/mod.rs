@@ -25,7 +25,7 @@ use std::{
 use rustls::{ClientConnection, Connection, ServerConnection};
 use rustls_pki_types::ServerName;
 
-pub use self::run::{Measured, Watcher};
+pub use self::run::{Measured, TICK, Watcher};
 use self::{
     links::{Link, LinkEnd, LinkId, Links, Side, Slow},
     poller::{Interest, Poller, Ready},

@@ -10,8 +10,8 @@ use crate::{
     scenario::Shape,
 };
 
-/// How often a watcher is told, and the relay looked at.
-const TICK: Time = 100_000_000;
+/// How often a watcher is told, in nanoseconds.
+pub const TICK: Time = 100_000_000;
 
 /// Who follows a run.
 pub trait Watcher {
