@@ -12,6 +12,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod run;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit code of a configuration that cannot be used (sysexits.h: EX_CONFIG).
 const CONFIGURATION: u8 = 78;
 

@@ -29,7 +29,7 @@ tests() {
 # 100 MiB at 1 MB/s through two relays, chat beside it.
 slow_file() { SLOW_FILE_OCTETS=104857600 run_tests --release --test end_to_end a_slow_receiver -- --nocapture; }
 
-need gcc gcc
+need gcc gcc make make
 stage build build
 ! knows demo || stage demo demo
 stage "slow file" slow_file

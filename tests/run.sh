@@ -67,11 +67,14 @@ release() {
     for file in $(grep -ls 'cfg_attr(debug_assertions, ignore' tests/*.rs); do
         run_tests --release --test "$(basename "$file" .rs)"
     done
+    for file in $(grep -ls 'cfg_attr(debug_assertions, ignore' loadtest/tests/*.rs); do
+        run_tests --release --package chappe-load --test "$(basename "$file" .rs)"
+    done
 }
 
 tests() { run_tests --workspace --no-fail-fast; }
 
-need gcc gcc
+need gcc gcc make make
 stage format format
 stage lint lint
 stage "core alone" core_alone

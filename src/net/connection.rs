@@ -17,9 +17,6 @@ use super::batch::{Cursor, records};
 use super::tls::{Tls, TlsError};
 use crate::relay::Transmit;
 
-/// TLS keeps a buffer of this size in any case.
-const SMALL: usize = 4 << 10;
-
 /// What happened on a connection.
 #[derive(Debug)]
 pub enum Event {
@@ -45,9 +42,9 @@ pub struct Connection {
     waker: RefCell<Option<Waker>>,
     woken: Cell<bool>,
     permit: RefCell<Option<Permit>>,
-    /// It has read so much at once that TLS keeps a large buffer.
-    grown: Cell<bool>,
-    /// It has read since somebody last asked.
+    /// It has read, and has not been found at rest since.
+    awake: Cell<bool>,
+    /// It has read since somebody last looked whether it rests.
     busy: Cell<bool>,
 }
 
@@ -94,27 +91,31 @@ impl Connection {
             waker: RefCell::new(None),
             woken: Cell::new(false),
             permit: RefCell::new(parts.permit),
-            grown: Cell::new(false),
+            awake: Cell::new(false),
             busy: Cell::new(false),
         })
     }
 
-    /// Notes a read of so many octets, and says whether the connection has grown by it and had not before.
-    pub fn has_read(&self, octets: usize) -> bool {
+    /// Notes that it reads, and says whether it had rested until now.
+    pub fn wakes(&self) -> bool {
         self.busy.set(true);
-        octets > SMALL && !self.grown.replace(true)
+        !self.awake.replace(true)
     }
 
-    /// Gives buffers back if nothing was read since the last call; says whether it did.
-    pub fn shrink(&self) -> bool {
+    /// Gives buffers back if nothing was read since the last call; says whether it rests now.
+    pub fn rests(&self) -> bool {
         let rests = !self.busy.replace(false);
         if rests {
-            self.grown.set(false);
-            if let Some(tls) = self.tls.borrow_mut().as_mut() {
-                tls.idle();
-            }
+            self.awake.set(false);
+            self.shrink();
         }
         rests
+    }
+
+    fn shrink(&self) {
+        if let Some(tls) = self.tls.borrow_mut().as_mut() {
+            tls.idle();
+        }
     }
 
     /// Address of the other end.
@@ -351,7 +352,6 @@ impl Connection {
         let socket = self.socket.borrow_mut().take()?.into_inner();
         self.wake();
         // The other shard does not know how much it has grown here.
-        self.busy.set(false);
         self.shrink();
         let tls = self.tls.borrow_mut().take();
         let mut unsent = self.unsent.take();

@@ -106,8 +106,8 @@ impl Shard {
                     self.with(|relay, now| relay.handle_eof(id, now));
                 }
                 IoEvent::Read(n) => {
-                    if connection.has_read(n) {
-                        self.grown.borrow_mut().push(Rc::downgrade(&connection));
+                    if connection.wakes() {
+                        self.awake.borrow_mut().push((id, Rc::downgrade(&connection)));
                     }
                     self.received(id, &connection, &buffer[..n]);
                     READ_BUFFER.with_borrow_mut(|shared| *shared = std::mem::take(&mut buffer));
@@ -178,7 +178,15 @@ impl Shard {
     pub(super) async fn shrink_resting(self: Rc<Self>) {
         loop {
             tokio::time::sleep(REST).await;
-            self.grown.borrow_mut().retain(|connection| connection.upgrade().is_some_and(|c| !c.shrink()));
+            let relay = &mut self.state.borrow_mut().relay;
+            self.awake.borrow_mut().retain(|(id, connection)| {
+                let Some(connection) = connection.upgrade() else { return false };
+                let rests = connection.rests();
+                if rests {
+                    relay.handle_rest(*id);
+                }
+                !rests
+            });
         }
     }
 

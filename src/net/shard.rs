@@ -55,8 +55,8 @@ pub struct Shard {
     /// Sockets that are open for their last frames only.
     pub(super) lingering: Cell<usize>,
     pub(super) io: Io,
-    /// Connections whose TLS keeps a large buffer.
-    pub(super) grown: RefCell<Vec<std::rc::Weak<Connection>>>,
+    /// Connections that have read, and have not been found at rest since.
+    pub(super) awake: RefCell<Vec<(LinkId, std::rc::Weak<Connection>)>>,
     resolver: std::cell::OnceCell<Rc<Resolver>>,
 }
 
@@ -98,7 +98,7 @@ impl Shard {
             waits: RefCell::default(),
             lingering: Cell::new(0),
             io: Io::default(),
-            grown: RefCell::default(),
+            awake: RefCell::default(),
             resolver: std::cell::OnceCell::new(),
         })
     }

@@ -111,6 +111,14 @@ pub(super) struct Egress {
 }
 
 impl Egress {
+    /// Gives back the room that a busy time has needed.
+    pub(super) fn rest(&mut self) {
+        self.urgent.shrink_to_fit();
+        self.ring.shrink_to_fit();
+        self.holding.shrink_to_fit();
+        self.markers.shrink_to_fit();
+    }
+
     /// Octets of whole frames that wait.
     pub(super) fn queued_urgent(&self) -> usize {
         self.urgent.len()

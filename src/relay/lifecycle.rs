@@ -124,6 +124,21 @@ impl Relay {
         self.close_flushing(id, CloseReason::Eof, now);
     }
 
+    /// Nothing has come in on a link for a while: the room that a busy time has needed is given back. Most links of a chat
+    /// service rest most of the time.
+    pub fn handle_rest(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.egress.rest();
+        link.transactions.rest();
+        link.reverse.shrink_to_fit();
+        for flow in &link.flows {
+            if let Some(flow) = self.flows.get_mut(*flow) {
+                flow.queue.shrink_to_fit();
+                flow.slices.shrink_to_fit();
+            }
+        }
+    }
+
     /// The connection is gone.
     pub fn handle_lost(&mut self, id: LinkId, now: Moment) {
         self.forget_link(id, CloseReason::Lost, now);

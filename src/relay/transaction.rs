@@ -46,6 +46,13 @@ pub(super) struct Transactions {
 }
 
 impl Transactions {
+    /// Gives back the room that a busy time has needed.
+    pub(super) fn rest(&mut self) {
+        self.live.shrink_to_fit();
+        self.timed.shrink_to_fit();
+        self.partial.shrink_to_fit();
+    }
+
     pub(super) fn begin(&mut self, tid: Tid, pending: PendingId, first: u64, failure_report: FailureReport) {
         self.awaited += usize::from(failure_report == FailureReport::Yes);
         self.live.insert(tid, Transaction { pending, first, behind: first, complete: false, failure_report });

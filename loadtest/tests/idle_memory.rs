@@ -1,0 +1,35 @@
+//! What a session holds that has carried a file and rests.
+
+mod support;
+
+use std::process::Command;
+
+use chappe_load::result::RunResult;
+use support::{LOAD, Relay};
+
+/// kB of proportional memory per session, two TLS links each. Some 10 of them are not the session's: code that was read in
+/// since the relay began.
+const LIMIT: f64 = 45.0;
+
+/// The relay looks every ten seconds which links rest, and the allocator gives memory back over ten more.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "needs a release build")]
+fn a_session_that_rests_gives_its_buffers_back() {
+    let relay = Relay::with("\"MD5\"", 1);
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("result.json");
+    let status = Command::new(LOAD)
+        .args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/cells/idle.toml"), "--quiet", "--set", "load.rest=40s"])
+        .args(["--relay", &format!("localhost:{}", relay.tls), "--relay-pid", &relay.pid().to_string()])
+        .args(["--user", "alice:secret", "--user", "bob:secret"])
+        .arg("--ca")
+        .arg(relay.ca())
+        .arg("--json")
+        .arg(&json)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let held = RunResult::read(&json).unwrap().relay.unwrap().pss_per_session.unwrap();
+    println!("{held:.1} kB per session");
+    assert!(held < LIMIT, "{held:.1} kB");
+}
