@@ -224,7 +224,7 @@ settle() {
     case $status in
         0) return 0 ;;
         1) read_errors "$file" ;;
-        124 | 137) give_up "$peer" "$cell" "given up after $(patience "$scenario") s" ;;
+        124 | 137) rm -f "$file"; give_up "$peer" "$cell" "given up after $(patience "$scenario") s" ;;
         *) give_up "$peer" "$cell" "the generator ended with status $status: $(tail -n 1 "$file.log")" ;;
     esac
 }

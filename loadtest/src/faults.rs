@@ -53,7 +53,7 @@ pub enum Kind {
     Authentication,
     /// A session was not set up in time.
     SetUp,
-    /// Messages that were due could not even be queued: the rate is far above what is carried.
+    /// Messages or sessions that were due could not even be queued: the rate is far above what is carried.
     Overrun,
 }
 

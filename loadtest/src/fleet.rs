@@ -26,6 +26,8 @@ enum Said {
     Progress(String, (u64, u64), u64),
     /// What it has found.
     Result(Box<RunResult>),
+    /// It has ended; nobody says this of itself.
+    Gone,
 }
 
 /// The voice of a part.
@@ -95,7 +97,7 @@ fn follow(
 ) -> Result<Vec<RunResult>> {
     let mut progress = vec![((0, 0), 0); parts.len()];
     let mut results = Vec::new();
-    let mut set_up = 0;
+    let (mut set_up, mut gone) = (0, 0);
     while let Ok((number, said)) = said.recv() {
         match said {
             Said::Begun => {}
@@ -116,6 +118,11 @@ fn follow(
                 audience.tell(&phase, sum.0, sum.1);
             }
             Said::Result(result) => results.push(*result),
+            // One that ends without a result would be waited for by all the others, for ever.
+            Said::Gone => gone += 1,
+        }
+        if gone > results.len() {
+            bail!("a generator process has failed; see above");
         }
     }
     Ok(results)
@@ -143,9 +150,10 @@ impl Running {
             let said = BufReader::new(stdout).lines().map_while(Result::ok);
             for said in said.filter_map(|line| serde_json::from_str(&line).ok()) {
                 if sender.send((number as usize, said)).is_err() {
-                    break;
+                    return;
                 }
             }
+            let _ = sender.send((number as usize, Said::Gone));
         });
         Ok(Running { child, stdin })
     }

@@ -45,6 +45,7 @@ fn act(action: Action) -> Result<bool> {
             let merged = merge(read(&results)?)?;
             print!("{}", progress::summary(&merged));
             write(&output, &serde_json::to_string(&merged)?)?;
+            return Ok(merged.is_clean());
         }
         Action::Compare { results, baseline } => {
             let results = read(&results)?;

@@ -295,6 +295,8 @@ impl Scenario {
                 "messages.abort",
                 "a message needs two octets to be given up between them",
             )?;
+            let one = message.abort == 0.0 || message.refuse == 0.0;
+            rule(one, "messages.abort", "a kind of message is refused or aborted, not both")?;
             let plain = message.content_type.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ');
             rule(plain && message.content_type.contains('/'), "messages.content_type", "give type/subtype")?;
         }

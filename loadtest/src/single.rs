@@ -52,6 +52,7 @@ pub fn run(options: &RunOptions, audience: &mut dyn Audience, stop: &AtomicBool)
         cpu: [Duration::ZERO; 2],
         sampled: None,
         started: SystemTime::now(),
+        alone: options.processes == 1,
     };
     let measured = engine.run(&mut meter).context("the generator failed")?;
     Ok(meter.result(options, &scenario, &target, &whole.shape, measured))
@@ -78,11 +79,16 @@ struct Meter<'a> {
     /// CPU at the end of the last step of the window.
     sampled: Option<Duration>,
     started: SystemTime,
+    alone: bool,
 }
 
 impl Watcher for Meter<'_> {
     fn set_up(&mut self) {
         self.audience.set_up();
+    }
+
+    fn is_alone(&self) -> bool {
+        self.alone
     }
 
     fn begin(&mut self) {
@@ -110,9 +116,10 @@ impl Watcher for Meter<'_> {
 
     fn end(&mut self) {
         if let Some(relay) = &mut self.relay {
+            // Children that have come since belong to it, too.
+            relay.look();
             self.cpu[1] = relay.cpu();
             self.sampled = None;
-            relay.look();
             self.with_sessions = relay.memory();
         }
     }
@@ -137,7 +144,8 @@ impl Meter<'_> {
         let relay = self.relay.map(|tree| {
             let cpu = self.cpu[1].saturating_sub(self.cpu[0]);
             let sessions = f64::from(scenario.sessions.count);
-            let grown = |before: u64, after: u64| Some(after.saturating_sub(before) as f64 / sessions);
+            let stay = scenario.load.shape != Shape::Churn;
+            let grown = |before: u64, after: u64| stay.then(|| after.saturating_sub(before) as f64 / sessions);
             let idle = scenario.load.shape == Shape::Idle;
             RelayUse {
                 pid: tree.root(),
@@ -152,7 +160,7 @@ impl Meter<'_> {
             }
         });
         let share = cpu.as_secs_f64() / window;
-        let mut limits = own_limits(scenario, share, &book.latencies);
+        let mut limits = own_limits(scenario, share, window, &book.latencies);
         if interrupted {
             limits.push("it was interrupted".to_owned());
         }
@@ -183,11 +191,13 @@ impl Meter<'_> {
 
 /// Above this share of a processor the generator is what limits.
 const BUSY: f64 = 0.9;
+/// A window of fewer seconds, since all sessions had failed, says nothing of that.
+const SHORTEST: f64 = 0.01;
 
 /// Whether, and why, a result says more about the generator than about the relay.
-fn own_limits(scenario: &Scenario, share: f64, latencies: &Latencies) -> Vec<String> {
+fn own_limits(scenario: &Scenario, share: f64, window: f64, latencies: &Latencies) -> Vec<String> {
     let mut limits = Vec::new();
-    if share > BUSY {
+    if share > BUSY && window > SHORTEST {
         limits.push(format!("the generator used {:.0} % of a processor", share * 100.0));
     }
     let open = matches!(scenario.load.shape, Shape::Open | Shape::Ramp);

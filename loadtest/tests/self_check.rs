@@ -32,9 +32,10 @@ enum Misdeed {
     Replace(&'static str, &'static str, &'static str),
     Shorten,
     CloseLink,
+    ForgeReport,
 }
 
-use Misdeed::{CloseLink, Drop, Duplicate, FlipBit, Replace, Shorten, SwapWithNext};
+use Misdeed::{CloseLink, Drop, Duplicate, FlipBit, ForgeReport, Replace, Shorten, SwapWithNext};
 
 impl Misdeed {
     /// The begin of the frames among which one is chosen.
@@ -67,6 +68,7 @@ impl Misdeed {
             }
             Shorten => Some([&frame[..body + 10], &frame[body + 11..]].concat()),
             CloseLink => None,
+            ForgeReport => Some(frame),
         }
     }
 }
@@ -82,6 +84,18 @@ fn frame_length(octets: &[u8]) -> Option<usize> {
     (octets.len() >= end).then_some(end)
 }
 
+/// A receipt for a SEND that its receiver has not seen.
+fn forged_report(send: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(send);
+    let value = |name: &str| text.split("\r\n").find_map(|line| line.strip_prefix(name)).unwrap();
+    let (to, from, id) = (value("From-Path: "), value("To-Path: "), value("Message-ID: "));
+    format!(
+        "MSRP forged01 REPORT\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\nMessage-ID: {id}\r\nByte-Range: 1-200/200\r\n\
+         Status: 000 200 OK\r\n-------forged01$\r\n"
+    )
+    .into_bytes()
+}
+
 /// Passes frames on in one direction.
 fn pass(mut from: TcpStream, mut to: TcpStream, misdeed: Misdeed, seen: &AtomicUsize) -> std::io::Result<()> {
     let (mut octets, mut room, mut held) = (Vec::new(), vec![0; 65536], Vec::new());
@@ -95,6 +109,9 @@ fn pass(mut from: TcpStream, mut to: TcpStream, misdeed: Misdeed, seen: &AtomicU
             let mut frame: Vec<u8> = octets.drain(..length).collect();
             let kind = frame.split(|&octet| octet == b' ').nth(2).unwrap_or_default();
             if kind.starts_with(misdeed.kind().as_bytes()) && seen.fetch_add(1, Ordering::Relaxed) == CHOSEN {
+                if misdeed == ForgeReport {
+                    from.write_all(&forged_report(&frame))?;
+                }
                 match misdeed.commit(frame, &mut held) {
                     Some(changed) => frame = changed,
                     None => return to.shutdown(std::net::Shutdown::Both),
@@ -171,6 +188,7 @@ const CHUNKED: &str = "size = \"500B\"\nchunk = \"100B\"";
 #[case::large("size = \"1MiB\"\nchunk = \"64KiB\"\ncontent_type = \"application/octet-stream\"")]
 #[case::silent("size = \"200B\"\nfailure_report = \"no\"")]
 #[case::partial("size = \"200B\"\nfailure_report = \"partial\"")]
+#[case::partial_in_many_chunks("size = \"1MiB\"\nchunk = \"10000B\"\nfailure_report = \"partial\"")]
 #[case::aborted("size = \"5000B\"\nchunk = \"1000B\"\nabort = 0.5")]
 fn an_honest_proxy_is_not_blamed(#[case] message: &str) {
     let (faults, delivered) = run(Misdeed::None, message);
@@ -207,6 +225,10 @@ fn messages_that_are_refused_on_purpose_are_no_errors() {
 #[case::two_reports(Duplicate("REPORT"), REPORTED, &[("unexpected-report", 1)])]
 #[case::report_of_failure(Replace("REPORT", "000 200 OK", "000 408 No"), REPORTED, &[("failed-408", 1)])]
 #[case::report_of_less(Replace("REPORT", "1-200/", "1-100/"), REPORTED, &[("wrong-report", 1)])]
+#[case::forged_report(ForgeReport, REPORTED, &[("unexpected-report", 1)])]
+#[case::report_of_another(Replace("REPORT", "From-Path: msrp:", "From-Path: msrx:"), REPORTED, &[("wrong-path", 1)])]
+#[case::report_unfinished(Replace("REPORT", "$\r\n", "+\r\n"), REPORTED, &[("wrong-flag", 1)])]
+#[case::answer_unfinished(Replace("200", "$\r\n", "#\r\n"), PLAIN, &[("wrong-flag", 1)])]
 #[case::no_answer(Drop("200"), PLAIN, &[("no-response", 1)])]
 #[case::two_answers(Duplicate("200"), PLAIN, &[("unexpected-response", 1)])]
 #[case::refusal(Replace("200", "200 OK", "501 No"), PLAIN, &[("refused-501", 1)])]

@@ -2,14 +2,14 @@
 
 use super::{
     Engine,
-    links::{LinkEnd, Side},
+    links::{LinkEnd, LinkId, Side},
     sending,
-    session::{Message, Stage},
+    session::{Message, Stage, Unanswered},
 };
 use crate::{
     book::Time,
     faults::Kind,
-    names::Role,
+    names::{Role, Transaction},
     scenario::{Message as MessageKind, Shape},
     wire::{self, Head},
 };
@@ -26,14 +26,15 @@ impl Engine<'_> {
         };
         match (asked.role, end.side) {
             (Role::CallerAuth, Side::Caller) | (Role::CalleeAuth, Side::Callee) => self.on_auth(end, head, asked),
-            (Role::Send, Side::Caller) => self.on_send_response(head, status, asked.session, asked.number),
+            (Role::Send, Side::Caller) => self.on_send_response(end.id, head, status, asked),
             // A relay answers no REPORT (RFC 4975 section 7.1.2), and nothing on another's link.
             _ => self.book.fault(self.now, Kind::UnexpectedResponse, unexpected),
         }
     }
 
-    fn on_send_response(&mut self, head: &Head<'_>, status: u16, number: u32, transaction: u32) {
+    fn on_send_response(&mut self, link: LinkId, head: &Head<'_>, status: u16, asked: Transaction) {
         let now = self.now;
+        let Transaction { session: number, number: transaction, .. } = asked;
         let Some(session) = self.sessions.get_mut(number as usize) else { return };
         let found = session.outbox.unanswered.iter().position(|sent| sent.transaction == transaction);
         let Some(sent) = found.and_then(|found| session.outbox.unanswered.remove(found)) else {
@@ -41,12 +42,15 @@ impl Engine<'_> {
                 .book
                 .fault(now, Kind::UnexpectedResponse, || format!("{status} to a SEND of session {number}"));
         };
-        if head.to_path != session.caller_uri || wire::first(head.from_path) != session.first_hop {
+        let paths = head.to_path == session.caller_uri && wire::first(head.from_path) == session.first_hop;
+        if !paths || session.caller != Some(link) {
             self.book.fault(now, Kind::WrongPath, || {
                 let text = |path| String::from_utf8_lossy(path).into_owned();
-                format!("a response from {} to {}", text(head.from_path), text(head.to_path))
+                let elsewhere = if session.caller == Some(link) { "" } else { " on the link of another" };
+                format!("a response from {} to {}{elsewhere}", text(head.from_path), text(head.to_path))
             });
         }
+        session.outbox.awaited -= usize::from(sent.required);
         let Some(message) = session.outbox.message(sent.message) else { return };
         message.unanswered -= u32::from(sent.required);
         match status {
@@ -59,7 +63,7 @@ impl Engine<'_> {
                 }
             }
             // Some relays pass the receiver's answer back instead of making a REPORT of it.
-            REFUSAL if message.refuse && !message.refusal_told => message.refusal_told = true,
+            REFUSAL if message.refuse && message.arrived && !message.refusal_told => message.refusal_told = true,
             _ => {
                 self.book.fault(now, Kind::Refused(status), || {
                     format!("to a SEND of session {number}, message of {} octets", message.size)
@@ -71,7 +75,7 @@ impl Engine<'_> {
     }
 
     /// A REPORT at a caller.
-    pub(super) fn on_report(&mut self, head: &Head<'_>) {
+    pub(super) fn on_report(&mut self, link: LinkId, head: &Head<'_>) {
         let now = self.now;
         let number = self.names.read_session(wire::last(head.to_path));
         let session = number.and_then(|number| Some((number, self.sessions.get_mut(number as usize)?)));
@@ -83,6 +87,13 @@ impl Engine<'_> {
         let message_id = head.message_id.unwrap_or_default();
         let message_number = self.names.read_message(message_id, number);
         let status = head.status.and_then(status);
+        // A failure comes from a relay on the way, or from the callee; a success from nobody but the callee.
+        let from_callee = status != Some(200) || wire::last(head.from_path) == session.callee_uri;
+        if !from_callee || wire::first(head.from_path) != session.first_hop || session.caller != Some(link) {
+            self.book.fault(now, Kind::WrongPath, || {
+                format!("a REPORT from {}, or on the link of another", String::from_utf8_lossy(head.from_path))
+            });
+        }
         let message = message_number.and_then(|number| session.outbox.message(number));
         let Some((message_number, message)) = message_number.zip(message) else {
             return self.book.fault(now, Kind::UnexpectedReport, || {
@@ -96,7 +107,7 @@ impl Engine<'_> {
         let range = head.byte_range.map(|range| (range.start, range.end, range.total));
         let whole = Some((1, Some(message.size), Some(message.size)));
         match status {
-            Some(200) if kind.success_report && !message.reported && message.abort_at.is_none() && !message.refuse => {
+            Some(200) if message.arrived && awaits_report(message, kind) => {
                 message.reported = true;
                 if range != whole {
                     self.book.fault(now, Kind::WrongReport, || format!("Byte-Range {range:?}, not {whole:?}"));
@@ -106,7 +117,7 @@ impl Engine<'_> {
                     self.book.latencies.report.record(now - message.due);
                 }
             }
-            Some(REFUSAL) if message.refuse && !message.refusal_told => {
+            Some(REFUSAL) if message.refuse && message.arrived && !message.refusal_told => {
                 message.refusal_told = true;
                 if range != whole {
                     self.book.fault(now, Kind::WrongReport, || format!("Byte-Range {range:?}, not {whole:?}"));
@@ -185,6 +196,16 @@ impl Engine<'_> {
         }
     }
 
+    /// All is over: what is still under way, or was never begun, is lost.
+    pub(super) fn write_off(&mut self) {
+        for number in 0..self.sessions.len() as u32 {
+            self.sweep_session(number, 0);
+            for _ in 0..std::mem::take(&mut self.sessions[number as usize].outbox.due).len() {
+                self.book.fault(self.now, Kind::Lost, || format!("a message of session {number} could never be begun"));
+            }
+        }
+    }
+
     fn sweep_session(&mut self, number: u32, patience: Time) {
         let mut late = false;
         while let Some(message) = self.sessions[number as usize].outbox.messages.front() {
@@ -203,7 +224,7 @@ impl Engine<'_> {
             };
             let missing = [
                 (!message.arrived && !message.failed, Kind::Lost),
-                (message.unanswered > 0 && !message.refusal_told, Kind::NoResponse),
+                (message.unanswered > 0, Kind::NoResponse),
                 (message.arrived && awaits_report(message, kind), Kind::MissingReport),
                 (message.arrived && message.refuse && !message.refusal_told, Kind::MissingFailure),
             ];
@@ -235,7 +256,10 @@ fn awaits_report(message: &Message, kind: &MessageKind) -> bool {
 fn forget_oldest(outbox: &mut super::session::Outbox) {
     let oldest = outbox.oldest();
     outbox.messages.pop_front();
-    outbox.unanswered.retain(|sent| sent.message != oldest);
+    let of_others = |sent: &Unanswered| sent.message != oldest;
+    let awaited = outbox.unanswered.iter().filter(|sent| sent.required && !of_others(sent)).count();
+    outbox.awaited -= awaited;
+    outbox.unanswered.retain(of_others);
 }
 
 /// The code in a REPORT's Status: `000 200 OK`.

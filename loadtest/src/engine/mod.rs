@@ -196,7 +196,10 @@ impl<'a> Engine<'a> {
         let Some(listener) = &self.listener else { return Ok(()) };
         let socket = match listener.accept() {
             Ok((socket, _)) => socket,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            // Whoever has given up while it waited is nobody's loss but its own, and will be missed.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         // There may be more of them.
@@ -250,7 +253,7 @@ impl<'a> Engine<'a> {
             }
             link.connecting = false;
         } else if ready.read && link.interest.read {
-            self.read(link)?;
+            self.read(link, ready.closed)?;
         }
         if !link.end.open && link.stream.is_open() {
             link.end.open = true;
@@ -262,7 +265,7 @@ impl<'a> Engine<'a> {
         self.write(link)
     }
 
-    fn read(&mut self, link: &mut Link) -> Result<(), End> {
+    fn read(&mut self, link: &mut Link, closed: bool) -> Result<(), End> {
         let mut room = std::mem::take(&mut self.room);
         let most = link.slow.map_or(room.len(), |slow| slow.room());
         let Link { stream, scanner, end, .. } = link;
@@ -272,7 +275,7 @@ impl<'a> Engine<'a> {
         match received.map_err(End::Failed)? {
             Received::End => Err(End::Closed),
             Received::Octets(octets) => {
-                if octets == most && link.slow.is_none() {
+                if (octets == most || closed) && link.slow.is_none() {
                     self.look_again(link)?;
                 }
                 if let Some(slow) = &mut link.slow {

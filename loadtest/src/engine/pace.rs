@@ -86,6 +86,9 @@ impl Engine<'_> {
             }
         }
         self.pace.queued += 1;
+        if self.book.is_in(due) {
+            self.book.latencies.lag.record(self.now - due);
+        }
         let kind = self.choose_kind();
         self.sessions[number as usize].outbox.due.push_back((due, kind));
         sending::queue(&mut self.sessions, &mut self.ready, number);

@@ -24,7 +24,7 @@ pub(super) struct Interest {
 
 impl Interest {
     fn flags(self) -> EventFlags {
-        let mut flags = EventFlags::ET;
+        let mut flags = EventFlags::ET | EventFlags::RDHUP;
         flags.set(EventFlags::IN, self.read);
         flags.set(EventFlags::OUT, self.write);
         flags
@@ -37,6 +37,8 @@ pub(super) struct Ready {
     pub(super) key: u64,
     pub(super) read: bool,
     pub(super) write: bool,
+    /// The other side has closed: behind what there is to read comes the end, and no further event.
+    pub(super) closed: bool,
 }
 
 pub(super) struct Poller {
@@ -74,8 +76,9 @@ impl Poller {
             let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
             Ready {
                 key: event.data.u64(),
-                read: broken || flags.contains(EventFlags::IN),
+                read: broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP),
                 write: broken || flags.contains(EventFlags::OUT),
+                closed: flags.intersects(EventFlags::RDHUP | EventFlags::HUP),
             }
         }));
         Ok(())

@@ -19,7 +19,8 @@ use crate::{
 pub(super) struct Incoming {
     asked: Asked,
     session: u32,
-    message: u32,
+    /// Nothing if no such message was sent.
+    message: Option<u32>,
     /// Its first octet and the one it has come to, counted from 0.
     begin: u64,
     at: u64,
@@ -46,7 +47,7 @@ impl Engine<'_> {
             Event::Head(head) => match head.start {
                 Start::Response(status) => self.on_response(end, head, status),
                 Start::Request(b"SEND") if end.side == Side::Callee => self.on_send(end, head),
-                Start::Request(b"REPORT") if end.side == Side::Caller => self.on_report(head),
+                Start::Request(b"REPORT") if end.side == Side::Caller => self.on_report(end.id, head),
                 Start::Request(method) => self.book.fault(self.now, Kind::Unknown, || {
                     format!("a request {} on the link of a {:?}", String::from_utf8_lossy(method), end.side)
                 }),
@@ -55,6 +56,8 @@ impl Engine<'_> {
             Event::End(flag) => {
                 if let Some(incoming) = end.incoming.take() {
                     self.on_send_end(end, incoming, flag);
+                } else if flag != Flag::Complete {
+                    self.book.fault(self.now, Kind::WrongFlag, || "of a frame that is no SEND".to_owned());
                 }
             }
         }
@@ -85,20 +88,16 @@ impl Engine<'_> {
             }
             Some(_) => {}
         }
-        if session.seen_from != head.from_path {
-            if session.seen_from.is_empty() && wire::last(head.from_path) == session.caller_uri {
-                session.seen_from = head.from_path.to_vec();
-            } else {
-                self.book.fault(now, Kind::WrongPath, || {
-                    let caller = String::from_utf8_lossy(&session.caller_uri);
-                    format!("From-Path is {} for the caller {caller}", String::from_utf8_lossy(head.from_path))
-                });
-            }
+        if session.from_path != head.from_path {
+            self.book.fault(now, Kind::WrongPath, || {
+                let expected = String::from_utf8_lossy(&session.from_path);
+                format!("From-Path is {} and should be {expected}", String::from_utf8_lossy(head.from_path))
+            });
         }
         let mut incoming = Incoming {
             asked: Asked::new(head.transaction),
             session: number,
-            message: 0,
+            message: None,
             begin: 0,
             at: 0,
             claimed_end: None,
@@ -119,7 +118,7 @@ impl Engine<'_> {
             return;
         };
         let kind = &self.scenario.messages[usize::from(message.kind)];
-        incoming.message = message_number;
+        incoming.message = Some(message_number);
         incoming.alphabet = kind.alphabet();
         incoming.answer = match kind.failure_report {
             FailureReport::No => Answer::Nothing,
@@ -183,13 +182,15 @@ impl Engine<'_> {
     }
 
     fn on_body(&mut self, end: &mut LinkEnd, octets: &[u8]) {
-        let Some(incoming) = &mut end.incoming else { return };
+        let Some(incoming) = &mut end.incoming else {
+            return self.book.fault(self.now, Kind::Unknown, || "a body in a frame that is no SEND of ours".to_owned());
+        };
         let offset = incoming.at;
         incoming.at += octets.len() as u64;
         if incoming.unchecked {
             return;
         }
-        let (number, message) = (incoming.session, incoming.message);
+        let (number, Some(message)) = (incoming.session, incoming.message) else { return };
         let session = &mut self.sessions[number as usize];
         let size = session.outbox.message(message).map_or(0, |message| message.size);
         let checked = self.pattern.check(incoming.alphabet, body_of(number, message), offset, octets);
@@ -213,9 +214,9 @@ impl Engine<'_> {
     fn on_send_end(&mut self, end: &mut LinkEnd, incoming: Incoming, flag: Flag) {
         let now = self.now;
         self.book.count(now, |counts| counts.chunks += 1);
-        let (number, message_number) = (incoming.session, incoming.message);
+        let number = incoming.session;
         let session = &mut self.sessions[number as usize];
-        let to = wire::first(&session.seen_from);
+        let to = wire::first(&session.from_path);
         match incoming.answer {
             Answer::Nothing => {}
             Answer::Success => {
@@ -225,6 +226,7 @@ impl Engine<'_> {
                 wire::response(&mut end.out, incoming.asked.transaction(), b"413 Stop", to, &session.callee_uri);
             }
         }
+        let Some(message_number) = incoming.message else { return };
         let Some(message) = session.outbox.message(message_number).filter(|message| !message.arrived) else { return };
         if incoming.unchecked && !message.spoilt {
             return;
@@ -271,7 +273,7 @@ impl Engine<'_> {
             let transaction = self.names.transaction(transaction);
             let message_id = self.names.message(number, message_number);
             let said = Report { message_id: &message_id, total: size };
-            wire::report(&mut end.out, &transaction, &session.seen_from, &session.callee_uri, said);
+            wire::report(&mut end.out, &transaction, &session.from_path, &session.callee_uri, said);
         }
         self.settle(number);
     }

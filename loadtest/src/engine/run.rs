@@ -17,6 +17,10 @@ pub const TICK: Time = 100_000_000;
 pub trait Watcher {
     /// All sessions are set up; the load begins when this returns.
     fn set_up(&mut self);
+    /// Whether this is the only process of the run.
+    fn is_alone(&self) -> bool {
+        true
+    }
     /// The measured window begins.
     fn begin(&mut self);
     /// Some time has passed: how far the run is, and its books. Answers whether it is to go on.
@@ -67,9 +71,7 @@ impl Engine<'_> {
                 until: Time::MAX,
             },
         )?;
-        if go_on {
-            watcher.set_up();
-        }
+        watcher.set_up();
         self.read_clock();
         let load = &self.scenario.load;
         let nanoseconds = |time: Duration| time.as_nanos() as Time;
@@ -82,7 +84,9 @@ impl Engine<'_> {
         for number in 0..self.sessions.len() as u32 {
             super::sending::queue(&mut self.sessions, &mut self.ready, number);
         }
-        let nobody = |engine: &Engine<'_>| engine.alive == 0 && !engine.is_churn();
+        // One of several parts stays to the end of the common window, even if it has nobody left.
+        let alone = watcher.is_alone();
+        let nobody = |engine: &Engine<'_>| alone && engine.alive == 0 && !engine.is_churn();
         if go_on && begin > self.now {
             go_on = self.phase(watcher, &mut ready, Phase { name: "warming up", over: &nobody, until: begin })?;
         }
@@ -103,6 +107,9 @@ impl Engine<'_> {
         let quiet = |engine: &Engine<'_>| engine.under_way == 0 && engine.setting_up == 0 && engine.none_is_due();
         if go_on {
             go_on = self.phase(watcher, &mut ready, Phase { name: "ending", over: &quiet, until })?;
+        }
+        if go_on {
+            self.write_off();
         }
         self.linger(&mut ready)?;
         for number in 0..self.sessions.len() as u32 {
@@ -135,7 +142,8 @@ impl Engine<'_> {
     /// Duplicates come after their originals: what is on the way when all is settled is waited for, until the links have been
     /// silent for a moment.
     fn linger(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
-        const SILENCE: Time = 50_000_000;
+        // A slow link is looked at every 50 ms.
+        const SILENCE: Time = 120_000_000;
         let until = self.now + 10 * SILENCE;
         let mut silent_since = self.now;
         while self.now < until && self.now < silent_since + SILENCE {

@@ -64,7 +64,7 @@ impl Engine<'_> {
                 break;
             }
             let outbox = &self.sessions[number as usize].outbox;
-            if outbox.unanswered.len() >= self.scenario.load.unanswered as usize {
+            if outbox.awaited >= self.scenario.load.unanswered as usize {
                 break;
             }
             self.write_chunk(number, id);
@@ -94,9 +94,6 @@ impl Engine<'_> {
         let aborts = description.abort > 0.0 && self.random.f64() < description.abort;
         let abort_at = aborts.then(|| self.random.u64(1..size));
         let refuse = description.refuse > 0.0 && self.random.f64() < description.refuse;
-        if self.book.is_in(due) {
-            self.book.latencies.lag.record(self.now - due);
-        }
         let outbox = &mut self.sessions[number as usize].outbox;
         outbox.messages.push_back(Message {
             kind,
@@ -172,6 +169,7 @@ impl Engine<'_> {
         session.head.write(out, &transaction, &message_id, (offset + 1, range_end, size), headers);
         self.pattern.write(out, alphabet, body_of(number, message_number), offset, (end - offset) as usize);
         SendHead::end(out, &transaction, flag);
+        session.outbox.awaited += usize::from(required);
         if kind.failure_report != FailureReport::No {
             session.outbox.unanswered.push_back(Unanswered {
                 transaction: transaction_number,

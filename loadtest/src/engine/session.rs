@@ -48,8 +48,8 @@ pub(super) struct Session {
     /// The first URI of the caller's To-Path: who answers.
     pub(super) first_hop: Vec<u8>,
     pub(super) head: SendHead,
-    /// The From-Path that the callee sees; it stays the same.
-    pub(super) seen_from: Vec<u8>,
+    /// The From-Path that the callee has to see (RFC 4976 section 6.3): the URIs passed, the last one first, and the caller.
+    pub(super) from_path: Vec<u8>,
     /// The latest message that has begun to arrive, plus one, of those that cannot be overtaken.
     pub(super) arriving: u32,
     pub(super) outbox: Outbox,
@@ -74,6 +74,8 @@ pub(super) struct Outbox {
     pub(super) cursor: Option<(u32, u64)>,
     /// SENDs without a response so far.
     pub(super) unanswered: VecDeque<Unanswered>,
+    /// Those of them whose response must come.
+    pub(super) awaited: usize,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -150,6 +150,13 @@ impl Engine<'_> {
             return self.book.fault(self.now, Kind::UnexpectedResponse, || "to an AUTH".to_owned());
         }
         let number = asked.session;
+        let (link, uri) = match asked.role {
+            Role::CallerAuth => (session.caller, &session.caller_uri),
+            _ => (session.callee, &session.callee_uri),
+        };
+        if link != Some(end.id) || head.to_path != *uri {
+            return self.fail(number, Kind::WrongPath, || "the answer to an AUTH went to somebody else".to_owned());
+        }
         match head.start {
             Start::Response(200) => {
                 let granted: Option<Vec<Vec<u8>>> =
@@ -203,14 +210,18 @@ impl Engine<'_> {
     /// Both sides may send.
     fn is_set_up(&mut self, number: u32) {
         let session = &mut self.sessions[number as usize];
-        let callee_path = session.callee_use.iter().rev().chain([&session.callee_uri]);
-        let path: Vec<&[u8]> = session.caller_use.iter().chain(callee_path).map(Vec::as_slice).collect();
+        let relays = || session.caller_use.iter().chain(session.callee_use.iter().rev()).map(Vec::as_slice);
+        let path: Vec<&[u8]> = relays().chain([session.callee_uri.as_slice()]).collect();
+        let mut from: Vec<&[u8]> = relays().collect();
+        from.reverse();
+        from.push(&session.caller_uri);
+        session.from_path = from.join(&b' ');
         session.first_hop = path[0].to_vec();
         session.head = SendHead::new(&path.join(&b' '), &session.caller_uri);
         session.stage = Stage::Ready;
         self.setting_up -= 1;
         let took = self.now - session.began;
-        if self.book.is_in(self.now) || !self.is_churn() {
+        if self.book.is_in(self.now - took) || !self.is_churn() {
             self.book.latencies.set_up.record(took);
         }
         self.book.count(self.now, |counts| counts.set_up += 1);

@@ -109,7 +109,7 @@ mod tests {
         let (mut proxy, mut relay) = (run("b", "c"), run("d", "c"));
         proxy.scenario.route = BYTE_PROXY.to_owned();
         assert_eq!(objections(&Campaign::of(&[run("a", "c"), proxy.clone()])), [""; 0]);
-        relay.scenario.route = "both authenticated".to_owned();
+        relay.scenario.route = "two relays, both authenticated".to_owned();
         let told = objections(&Campaign::of(&[run("a", "c"), proxy, relay]));
         assert!(
             matches!(&told[..], [one] if one.starts_with("the route differs – a: ") && !one.contains("byte")),

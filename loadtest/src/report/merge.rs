@@ -182,12 +182,14 @@ fn each(choose: fn(u64, u64) -> u64, one: Memory, other: Memory) -> Memory {
 fn derive(whole: &mut RunResult) {
     let Counts { messages, octets, set_up, .. } = whole.counts;
     let per = |cpu: f64, number: f64| (number > 0.0).then(|| cpu * 1e6 / number);
-    whole.generator.cpu_per_message = per(whole.generator.cpu, messages as f64);
+    // What a part leaves out on purpose, as CPU per message of sessions that rest, the whole leaves out as well.
+    let per = |known: Option<f64>, cpu: f64, number: f64| known.and_then(|_| per(cpu, number));
+    whole.generator.cpu_per_message = per(whole.generator.cpu_per_message, whole.generator.cpu, messages as f64);
     let sessions = whole.scenario.sessions as f64;
     let Some(relay) = &mut whole.relay else { return };
-    relay.cpu_per_message = per(relay.cpu, messages as f64);
-    relay.cpu_per_megabyte = per(relay.cpu, octets as f64 / 1e6);
-    relay.cpu_per_session = per(relay.cpu, set_up as f64);
+    relay.cpu_per_message = per(relay.cpu_per_message, relay.cpu, messages as f64);
+    relay.cpu_per_megabyte = per(relay.cpu_per_megabyte, relay.cpu, octets as f64 / 1e6);
+    relay.cpu_per_session = per(relay.cpu_per_session, relay.cpu, set_up as f64);
     let grown = |before: u64, with: u64| (sessions > 0.0).then(|| (with as f64 - before as f64) / sessions);
     // Memory that no part could read is not known to the whole either.
     relay.pss_per_session = relay.pss_per_session.and_then(|_| grown(relay.before.pss, relay.with_sessions.pss));

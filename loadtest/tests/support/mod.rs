@@ -22,7 +22,8 @@ fn relay_program() -> &'static Path {
     BUILT.get_or_init(|| {
         let directory = Path::new(LOAD).parent().expect("a directory");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "chappe", "--bin", "chappe"]);
+        // All of them, since with fewer packages Cargo would choose other features and build their dependencies once more.
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
         build.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
         build.arg("--target-dir").arg(directory.parent().expect("the target directory"));
         if !cfg!(debug_assertions) {
