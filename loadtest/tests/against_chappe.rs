@@ -245,3 +245,26 @@ fn every_scenario_of_the_project_can_be_read() {
     }
     assert!(seen >= 8, "{seen}");
 }
+
+#[test]
+fn a_generator_process_that_dies_ends_the_run() {
+    // Whoever connects here is never answered, so that no part gets beyond its set-up.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = deaf.local_addr().unwrap().to_string();
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/chat.toml");
+    let mut run = Command::new(LOAD)
+        .args(["run", scenario, "--transport", "tcp", "--user", "a:b", "--processes", "2", "--relay", &relay])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A part sets up 32 sessions at a time, so both of them are here.
+    let _links: Vec<_> = (0..40).map(|_| deaf.accept().unwrap()).collect();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", run.id())).unwrap();
+    let last = children.split_whitespace().last().expect("a part");
+    assert!(Command::new("kill").args(["-KILL", last]).status().unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(2));
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut run.stderr.take().unwrap(), &mut told).unwrap();
+    assert!(told.contains("a generator process has failed"), "{told}");
+}
