@@ -33,7 +33,7 @@ Usage: loadtest/compare.sh [OPTION]…
   --help              print this
 
 Needs Debian with root or sudo without a password (it installs kamailio, kamailio-tls-modules and haproxy; no service is
-started), Rust 1.95 and a C compiler. Exit status: 0 all cells were run (what a peer cannot do is told in the table),
+started), Rust 1.95, a C compiler and make. Exit status: 0 all cells were run (what a peer cannot do is told in the table),
 1 not all of them could be run, 2 usage or missing tools.
 TEXT
 }

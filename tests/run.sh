@@ -64,11 +64,8 @@ demo() { cargo run --release -- demo; }
 release() {
     need ip iproute2
     local file
-    for file in $(grep -ls 'cfg_attr(debug_assertions, ignore' tests/*.rs); do
-        run_tests --release --test "$(basename "$file" .rs)"
-    done
-    for file in $(grep -ls 'cfg_attr(debug_assertions, ignore' loadtest/tests/*.rs); do
-        run_tests --release --package chappe-load --test "$(basename "$file" .rs)"
+    for file in $(grep -ls 'cfg_attr(debug_assertions, ignore' tests/*.rs loadtest/tests/*.rs); do
+        run_tests --release --workspace --test "$(basename "$file" .rs)"
     done
 }
 

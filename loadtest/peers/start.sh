@@ -21,7 +21,7 @@ takes_part() {
 }
 
 install_packages() {
-    local missing=() need=(openssl:openssl python3:python3 cc:gcc)
+    local missing=() need=(openssl:openssl python3:python3 cc:gcc make:make)
     ! takes_part kamailio || need+=(kamailio:kamailio)
     ! takes_part haproxy || need+=(haproxy:haproxy)
     local each

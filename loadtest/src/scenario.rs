@@ -304,22 +304,26 @@ impl Scenario {
         rule(slow, "slow", "give a share between 0 and 1 and a rate above 0")
     }
 
-    /// The load in short, for a result.
-    pub fn summary(&self, route: String, transport: &str) -> crate::result::Load {
+    /// When messages are sent, in words.
+    pub fn shape(&self) -> String {
         let load = &self.load;
-        let shape = match load.shape {
+        match load.shape {
             Shape::Closed => format!("{} in flight", load.window),
             Shape::Open => format!("{} messages/s, Poisson", load.rate),
             Shape::Ramp => format!("{} to {} messages/s, Poisson", load.rate, load.rate_end),
             Shape::Churn => format!("{} sessions/s of {} messages", load.rate, load.messages),
             Shape::Idle => format!("{} messages, then {} s of rest", load.messages, load.rest.as_secs_f64()),
-        };
+        }
+    }
+
+    /// The load in short, for a result.
+    pub fn summary(&self, route: String, transport: &str) -> crate::result::Load {
         let messages: Vec<String> = self.messages.iter().map(Message::summary).collect();
         crate::result::Load {
             about: self.about.clone(),
             figure: self.figure,
             sessions: self.sessions.count.into(),
-            shape,
+            shape: self.shape(),
             messages: messages.join("; "),
             route,
             transport: transport.to_owned(),

@@ -31,7 +31,8 @@ pub trait Audience {
 /// Runs a scenario. `stop` ends it early.
 pub fn run(options: &RunOptions, audience: &mut dyn Audience, stop: &AtomicBool) -> Result<RunResult> {
     let mut scenario = Scenario::load(&options.scenario, &options.settings)?;
-    let whole = scenario.summary(String::new(), "");
+    // A part says what all of them do.
+    let shape = scenario.shape();
     let part = options.part.unwrap_or(0);
     take_share(&mut scenario, options.processes, part);
     let target = options.target()?;
@@ -55,7 +56,7 @@ pub fn run(options: &RunOptions, audience: &mut dyn Audience, stop: &AtomicBool)
         alone: options.processes == 1,
     };
     let measured = engine.run(&mut meter).context("the generator failed")?;
-    Ok(meter.result(options, &scenario, &target, &whole.shape, measured))
+    Ok(meter.result(options, &scenario, &target, shape, measured))
 }
 
 /// Reduces a scenario to what one of several processes does of it.
@@ -131,7 +132,7 @@ impl Meter<'_> {
         options: &RunOptions,
         scenario: &Scenario,
         target: &Target,
-        shape: &str,
+        shape: String,
         measured: Measured,
     ) -> RunResult {
         let Measured { book, window, cpu, tls, interrupted } = measured;
@@ -140,7 +141,7 @@ impl Meter<'_> {
         let transport = if options.transport == Transport::Tls { "TLS" } else { "TCP" };
         let file = options.scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let mut load = scenario.summary(target.route(scenario), transport);
-        shape.clone_into(&mut load.shape);
+        load.shape = shape;
         let relay = self.relay.map(|tree| {
             let cpu = self.cpu[1].saturating_sub(self.cpu[0]);
             let sessions = f64::from(scenario.sessions.count);

@@ -4,7 +4,7 @@ use super::{
     Engine,
     links::{LinkEnd, LinkId, Side},
     sending,
-    session::{Message, Stage, Unanswered},
+    session::{Message, Stage},
 };
 use crate::{
     book::Time,
@@ -256,10 +256,11 @@ fn awaits_report(message: &Message, kind: &MessageKind) -> bool {
 fn forget_oldest(outbox: &mut super::session::Outbox) {
     let oldest = outbox.oldest();
     outbox.messages.pop_front();
-    let of_others = |sent: &Unanswered| sent.message != oldest;
-    let awaited = outbox.unanswered.iter().filter(|sent| sent.required && !of_others(sent)).count();
-    outbox.awaited -= awaited;
-    outbox.unanswered.retain(of_others);
+    outbox.unanswered.retain(|sent| {
+        let stays = sent.message != oldest;
+        outbox.awaited -= usize::from(!stays && sent.required);
+        stays
+    });
 }
 
 /// The code in a REPORT's Status: `000 200 OK`.

@@ -77,7 +77,7 @@ pub struct Engine<'a> {
     paused: BinaryHeap<Reverse<(Time, u64)>>,
     book: Book,
     pace: pace::Pace,
-    /// Links that sessions share, by the number of their group.
+    /// Links that sessions share, by the number of their group. One that has ended is found no more.
     shared: [Vec<Option<LinkId>>; 2],
     setting_up: u32,
     alive: u32,
@@ -102,7 +102,7 @@ impl<'a> Engine<'a> {
         let listener = target.listen.map(TcpListener::bind).transpose()?;
         if let Some(listener) = &listener {
             listener.set_nonblocking(true)?;
-            poller.add(listener, LISTENER, Interest { read: true, write: false })?;
+            poller.add(listener, LISTENER, Interest::READ)?;
         }
         let groups = scenario.sessions.count.div_ceil(scenario.sessions.per_link) as usize;
         Ok(Engine {
@@ -152,17 +152,17 @@ impl<'a> Engine<'a> {
         if self.now >= self.swept + SWEEP {
             self.sweep();
         }
-        self.resume_slow()?;
-        self.send_ready()?;
+        self.resume_slow();
+        self.send_ready();
         self.poller.wait(Duration::from_nanos(self.next_due(until).saturating_sub(self.now)), ready)?;
         for ready in &*ready {
             self.read_clock();
             if ready.key == LISTENER {
                 self.accept()?;
             } else {
-                self.serve(*ready)?;
+                self.serve(*ready);
             }
-            self.send_ready()?;
+            self.send_ready();
         }
         Ok(())
     }
@@ -203,13 +203,13 @@ impl<'a> Engine<'a> {
             Err(error) => return Err(error),
         };
         // There may be more of them.
-        self.poller.change(listener, LISTENER, Interest { read: true, write: false })?;
+        self.poller.change(listener, LISTENER, Interest::READ)?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let tls = self.target.server_tls.as_ref().map(|config| ServerConnection::new(config.clone()));
         let tls = tls.transpose().map_err(io::Error::other)?;
         let stream = Stream::new(socket, tls.map(Connection::from));
-        self.add(stream, Side::Callee, Vec::new(), false, Interest { read: true, write: false })?;
+        self.add(stream, Side::Callee, Vec::new(), false, Interest::READ)?;
         Ok(())
     }
 
@@ -233,14 +233,13 @@ impl<'a> Engine<'a> {
     }
 
     /// Deals with a link that is ready.
-    fn serve(&mut self, ready: Ready) -> io::Result<()> {
+    fn serve(&mut self, ready: Ready) {
         let id = LinkId::from_key(ready.key);
-        let Some(mut link) = self.links.take(id) else { return Ok(()) };
+        let Some(mut link) = self.links.take(id) else { return };
         match self.progress(&mut link, ready) {
             Ok(()) => self.links.put(id, link),
             Err(end) => self.lose(*link, end),
         }
-        Ok(())
     }
 
     fn progress(&mut self, link: &mut Link, ready: Ready) -> Result<(), End> {
@@ -289,7 +288,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Slow links whose time has come are read on.
-    fn resume_slow(&mut self) -> io::Result<()> {
+    fn resume_slow(&mut self) {
         while let Some(&Reverse((at, key))) = self.paused.peek()
             && at <= self.now
         {
@@ -303,7 +302,6 @@ impl<'a> Engine<'a> {
                 }
             }
         }
-        Ok(())
     }
 
     fn write(&mut self, link: &mut Link) -> Result<(), End> {
@@ -333,7 +331,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Lets sessions send that may, and writes what has come together on each link.
-    fn send_ready(&mut self) -> io::Result<()> {
+    fn send_ready(&mut self) {
         for session in std::mem::take(&mut self.ready) {
             self.send(session);
         }
@@ -348,7 +346,6 @@ impl<'a> Engine<'a> {
         while let Some((id, session)) = self.leaving.pop() {
             self.leave(id, session);
         }
-        Ok(())
     }
 
     /// A link has ended, by itself or by an error: so have its sessions.
@@ -361,11 +358,6 @@ impl<'a> Engine<'a> {
             _ => Kind::LinkClosed,
         };
         self.links.release(end.id);
-        for group in self.shared.iter_mut().flatten() {
-            if *group == Some(end.id) {
-                *group = None;
-            }
-        }
         if end.sessions.is_empty() && kind == Kind::Malformed {
             self.book.fault(self.now, kind, || "on a link that a proxy has brought".to_owned());
         }

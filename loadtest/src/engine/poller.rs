@@ -23,6 +23,8 @@ pub(super) struct Interest {
 }
 
 impl Interest {
+    pub(super) const READ: Interest = Interest { read: true, write: false };
+
     fn flags(self) -> EventFlags {
         let mut flags = EventFlags::ET | EventFlags::RDHUP;
         flags.set(EventFlags::IN, self.read);

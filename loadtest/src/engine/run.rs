@@ -115,7 +115,7 @@ impl Engine<'_> {
         for number in 0..self.sessions.len() as u32 {
             self.take_down(number);
         }
-        self.send_ready()?;
+        self.send_ready();
         Ok(Measured { book: self.book, window, cpu, tls: self.tls, interrupted: !go_on })
     }
 

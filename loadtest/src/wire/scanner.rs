@@ -120,7 +120,8 @@ impl Scanner {
     }
 
     /// Whether the link stands between two frames.
-    pub fn is_idle(&self) -> bool {
+    #[cfg(test)]
+    fn is_idle(&self) -> bool {
         self.carry.is_empty() && self.frame.is_none()
     }
 
