@@ -61,6 +61,10 @@ async fn two_clients_of_one_relay_write_to_each_other() {
         bob.close().await;
         relay.metric_becomes("chappe_sessions", 0.0).await;
         relay.metric_becomes("chappe_pending_sends", 0.0).await;
+        // It was really the engine that was asked for.
+        let (_, metrics) = relay.http("GET", "/metrics", "");
+        let mut submits = metrics.lines().filter(|l| l.contains("call=\"submit\""));
+        assert_eq!(submits.any(|l| !l.ends_with(" 0")), support::engine() == "io-uring", "{metrics}");
     }
 }
 

@@ -159,7 +159,6 @@ fn engine(section: &mut Section<'_>) -> Engine {
 }
 
 /// Whether the io_uring engine is part of this program.
-#[allow(unexpected_cfgs, reason = "the cargo feature comes with the engine")]
 const IO_URING: bool = cfg!(feature = "io-uring");
 
 /// `max_chunk`, of the relay and of a peer.

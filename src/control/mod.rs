@@ -75,6 +75,8 @@ pub struct IoCounts {
     pub writes: u64,
     /// Waits for sockets to become ready; one may tell of many.
     pub polls: u64,
+    /// Calls that hand operations to a ring, many at once; none without io_uring.
+    pub submits: u64,
     /// Nanoseconds of CPU time of the shard's thread.
     pub cpu_nanos: u64,
 }

@@ -113,7 +113,7 @@ impl Shard {
             (None, true) => return,
             (_, false) => None,
         };
-        let parts = Parts { socket: stream, tls, peer, permit: Some(permit), unsent: Vec::new() };
+        let parts = Parts::fresh(stream, tls, peer, Some(permit));
         let Ok(connection) = Connection::new(parts) else { return };
         let mut early = BytesMut::new();
         if meta.secure {
@@ -123,14 +123,14 @@ impl Shard {
                 Ok(Err(error)) => {
                     bump(&self.io.handshake_failures);
                     tracing::debug!(%error, %peer, "handshake failed; the connection is closed");
-                    let _ = connection.send_tls_pending(&self.io.writes);
-                    connection.close();
+                    let _ = connection.send_tls_pending(&self.io.calls);
+                    self.part(connection.close(), false);
                     return;
                 }
                 Err(_) => {
                     bump(&self.io.handshake_failures);
                     tracing::debug!(%peer, "handshake not finished in time; the connection is closed");
-                    connection.close();
+                    self.part(connection.close(), false);
                     return;
                 }
             }
@@ -152,9 +152,9 @@ impl Shard {
             super::connection::SendError::Broken(kind) => HandshakeError::Socket(kind),
             super::connection::SendError::Tls(e) => HandshakeError::Tls(e),
         };
-        connection.send_tls_pending(&self.io.writes).map_err(broken)?;
+        connection.send_tls_pending(&self.io.calls).map_err(broken)?;
         loop {
-            let event = std::future::poll_fn(|cx| match connection.poll_event(cx, &mut buffer, &self.io.reads) {
+            let event = std::future::poll_fn(|cx| match connection.poll_event(cx, &mut buffer, &self.io.calls) {
                 Poll::Ready(event) => Poll::Ready(event),
                 Poll::Pending => Poll::Pending,
             })
@@ -166,14 +166,14 @@ impl Shard {
                         Some(tls) => tls.open(&buffer[..n], early),
                         None => return Ok(()),
                     };
-                    connection.send_tls_pending(&self.io.writes).map_err(broken)?;
+                    connection.send_tls_pending(&self.io.calls).map_err(broken)?;
                     opened?;
                     if connection.tls().as_ref().is_some_and(|t| !t.handshaking()) {
                         return Ok(());
                     }
                 }
                 Event::Writable => {
-                    connection.resume(&self.io.writes).map_err(broken)?;
+                    connection.resume(&self.io.calls).map_err(broken)?;
                 }
                 Event::Woken => {}
                 Event::Broken(kind) => return Err(HandshakeError::Socket(kind)),

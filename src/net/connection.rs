@@ -1,19 +1,20 @@
 //! One connection of a shard: a socket, perhaps TLS, and the batch that is being written. It knows no MSRP.
 //!
 //! Reading and writing are completed operations on owned buffers: [`Connection::poll_event`] has read when it returns,
-//! and [`Connection::send`] keeps what the socket did not take. Nothing is read ahead, so a connection can be taken
-//! apart between two events and put together on another shard.
+//! and [`Connection::send`] keeps what is not out. Nothing is read ahead of the core, so a connection can be taken apart
+//! between two events and put together on another shard.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-
-use tokio::io::unix::AsyncFd;
 
 use super::address::Permit;
 use super::batch::{Cursor, records};
+use super::engine::{Calls, Dismantled, Farewell, Late, Rest, Socket, buffer};
 use super::tls::{Tls, TlsError};
 use crate::relay::Transmit;
 
@@ -22,7 +23,7 @@ use crate::relay::Transmit;
 pub enum Event {
     /// So many octets are in the read buffer; zero is the end of the stream.
     Read(usize),
-    /// The socket takes octets again.
+    /// The socket takes octets again, or has taken them: [`Connection::resume`].
     Writable,
     /// Interest changed, look again.
     Woken,
@@ -34,10 +35,13 @@ pub enum Event {
 
 /// Socket, TLS and the rest of a batch.
 pub struct Connection {
-    socket: RefCell<Option<AsyncFd<TcpStream>>>,
+    socket: RefCell<Option<Socket>>,
     tls: RefCell<Option<Tls>>,
     peer: SocketAddr,
-    unsent: RefCell<Unsent>,
+    batch: RefCell<Batch>,
+    late: RefCell<Late>,
+    /// Octets from the shard where it was before, to be written when that has ended its own write.
+    unsent: RefCell<Vec<u8>>,
     reading: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     woken: Cell<bool>,
@@ -48,13 +52,25 @@ pub struct Connection {
     busy: Cell<bool>,
 }
 
-/// Sealed octets that the socket did not take, and where records end in them.
+/// A batch that is not wholly out.
 #[derive(Default)]
-struct Unsent {
-    octets: Vec<u8>,
-    at: usize,
-    /// (end in `octets`, plaintext octets) of each record.
-    records: VecDeque<(usize, usize)>,
+struct Batch {
+    /// Where each record that is not out ends, and how many plaintext octets it has.
+    ends: VecDeque<(usize, usize)>,
+    /// Sealed octets that are out.
+    out: usize,
+}
+
+impl Batch {
+    /// So many more sealed octets are out; returns the plaintext octets of the records that are wholly out thereby.
+    fn acknowledge(&mut self, taken: usize) -> usize {
+        self.out += taken;
+        let mut acknowledged = 0;
+        while let Some((_, octets)) = self.ends.pop_front_if(|(end, _)| *end <= self.out) {
+            acknowledged += octets;
+        }
+        acknowledged
+    }
 }
 
 /// What is needed to put a connection together elsewhere.
@@ -69,31 +85,42 @@ pub struct Parts {
     pub permit: Option<Permit>,
     /// Sealed octets that the socket has not taken.
     pub unsent: Vec<u8>,
+    /// What its former shard has still to tell.
+    pub late: Late,
+}
+
+impl Parts {
+    /// Those of a connection that begins.
+    pub fn fresh(socket: TcpStream, tls: Option<Tls>, peer: SocketAddr, permit: Option<Permit>) -> Parts {
+        Parts { socket, tls, peer, permit, unsent: Vec::new(), late: Late::default() }
+    }
 }
 
 /// Buffers that all connections of a shard use in turn.
 #[derive(Default)]
 pub struct Scratch {
     lengths: Vec<usize>,
-    sealed: Vec<u8>,
 }
 
 impl Connection {
-    /// Registers a connection with this thread's runtime.
+    /// Puts a connection under this thread's engine.
     pub fn new(parts: Parts) -> io::Result<Connection> {
-        parts.socket.set_nonblocking(true)?;
-        Ok(Connection {
-            socket: RefCell::new(Some(super::socket::register(parts.socket)?)),
+        let connection = Connection {
+            socket: RefCell::new(Some(Socket::new(parts.socket)?)),
             tls: RefCell::new(parts.tls),
             peer: parts.peer,
-            unsent: RefCell::new(Unsent { octets: parts.unsent, ..Unsent::default() }),
+            batch: RefCell::default(),
+            unsent: RefCell::new(parts.unsent),
+            late: RefCell::new(parts.late),
             reading: Cell::new(true),
             waker: RefCell::new(None),
             woken: Cell::new(false),
             permit: RefCell::new(parts.permit),
             awake: Cell::new(false),
             busy: Cell::new(false),
-        })
+        };
+        connection.write_unsent()?;
+        Ok(connection)
     }
 
     /// Notes that it reads, and says whether it had rested until now.
@@ -116,6 +143,10 @@ impl Connection {
         if let Some(tls) = self.tls.borrow_mut().as_mut() {
             tls.idle();
         }
+        let mut batch = self.batch.borrow_mut();
+        if batch.ends.is_empty() {
+            batch.ends = VecDeque::new();
+        }
     }
 
     /// Address of the other end.
@@ -135,10 +166,9 @@ impl Connection {
         }
     }
 
-    /// Something is left that the socket did not take.
+    /// Something is not out yet: one batch at a time.
     pub fn blocked(&self) -> bool {
-        let unsent = self.unsent.borrow();
-        unsent.at < unsent.octets.len()
+        self.late.borrow().written.is_some() || self.socket.borrow().as_ref().is_some_and(Socket::unwritten)
     }
 
     fn wake(&self) {
@@ -148,216 +178,207 @@ impl Connection {
         }
     }
 
-    /// Waits for the next event; has read into `buffer` when it says so. One read per readiness: a short one has emptied the
-    /// socket, so no second call is made to hear that.
-    pub fn poll_event(&self, cx: &mut Context<'_>, buffer: &mut [u8], reads: &Cell<u64>) -> Poll<Event> {
-        let socket = self.socket.borrow();
-        let Some(socket) = socket.as_ref() else { return Poll::Ready(Event::Gone) };
-        if self.woken.take() {
+    /// Waits for the next event; has read into `buffer` when it says so.
+    pub fn poll_event(&self, cx: &mut Context<'_>, buffer: &mut [u8], calls: &Calls) -> Poll<Event> {
+        if self.woken.take() && self.socket.borrow().is_some() {
             return Poll::Ready(Event::Woken);
         }
-        if self.blocked()
-            && let Poll::Ready(ready) = socket.poll_write_ready(cx)
-        {
-            return Poll::Ready(ready.map_or_else(|e| Event::Broken(e.kind()), |_| Event::Writable));
-        }
-        while self.reading.get() {
-            let mut guard = match socket.poll_read_ready(cx) {
-                Poll::Ready(Ok(guard)) => guard,
-                Poll::Ready(Err(e)) => return Poll::Ready(Event::Broken(e.kind())),
-                Poll::Pending => break,
-            };
-            reads.set(reads.get() + 1);
-            match socket.get_ref().read(buffer) {
-                Ok(n) => {
-                    if n > 0 && n < buffer.len() {
-                        guard.clear_ready();
-                    }
-                    return Poll::Ready(Event::Read(n));
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Poll::Ready(Event::Broken(e.kind())),
+        let event = match self.poll_late(cx, buffer) {
+            Poll::Pending => self.poll_socket(cx, buffer, calls),
+            event => event,
+        };
+        if event.is_pending() {
+            let mut waker = self.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
             }
         }
-        let mut waker = self.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
+        event
+    }
+
+    fn poll_socket(&self, cx: &mut Context<'_>, buffer: &mut [u8], calls: &Calls) -> Poll<Event> {
+        let socket = self.socket.borrow();
+        let Some(socket) = socket.as_ref() else { return Poll::Ready(Event::Gone) };
+        let broken = |e: io::Error| Event::Broken(e.kind());
+        if socket.unwritten()
+            && let Poll::Ready(ready) = socket.poll_write(cx)
+        {
+            return Poll::Ready(ready.map_or_else(broken, |()| Event::Writable));
+        }
+        if self.reading.get()
+            && self.late.borrow().read.is_none()
+            && let Poll::Ready(read) = socket.poll_read(cx, buffer, calls)
+        {
+            return Poll::Ready(read.map_or_else(broken, Event::Read));
         }
         Poll::Pending
     }
 
-    /// Seals and writes a batch. Returns how many plaintext octets the socket took; the rest is kept and
-    /// [`Event::Writable`] comes when it takes more.
-    pub fn send(&self, batch: &Transmit, scratch: &mut Scratch, writes: &Cell<u64>) -> Result<usize, SendError> {
-        debug_assert!(!self.blocked(), "one batch at a time");
-        let mut tls = self.tls.borrow_mut();
-        let Some(tls) = tls.as_mut() else { return self.send_plain(batch, writes) };
-        records(batch, &mut scratch.lengths);
-        scratch.sealed.clear();
-        let mut unsent = self.unsent.borrow_mut();
-        let mut cursor = Cursor::new(batch);
-        let mut parts = Vec::new();
-        for length in &scratch.lengths {
-            parts.clear();
-            cursor.take(*length, &mut parts);
-            tls.seal(&parts, &mut scratch.sealed).map_err(SendError::Tls)?;
-            unsent.records.push_back((scratch.sealed.len(), *length));
+    /// What the shard where this connection was before had begun.
+    fn poll_late(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Event> {
+        let mut late = self.late.borrow_mut();
+        // That shard has stopped.
+        let lost = io::ErrorKind::BrokenPipe;
+        if let Some(told) = late.written.as_mut()
+            && let Poll::Ready(told) = Pin::new(told).poll(cx)
+        {
+            late.written = None;
+            drop(late);
+            return Poll::Ready(match told.unwrap_or(Err(lost.into())).and_then(|()| self.write_unsent()) {
+                Ok(()) => Event::Writable,
+                Err(e) => Event::Broken(e.kind()),
+            });
         }
-        let taken = self.write_some(&scratch.sealed, writes)?;
-        if taken == scratch.sealed.len() {
-            unsent.records.clear();
-            return Ok(batch.octets);
+        if self.reading.get()
+            && let Some(told) = late.read.as_mut()
+            && let Poll::Ready(told) = Pin::new(told).poll(cx)
+        {
+            late.read = None;
+            return Poll::Ready(match told.unwrap_or(Err(lost.into())) {
+                Ok(octets) => {
+                    buffer[..octets.len()].copy_from_slice(&octets);
+                    Event::Read(octets.len())
+                }
+                Err(e) => Event::Broken(e.kind()),
+            });
         }
-        unsent.octets.clear();
-        unsent.octets.extend_from_slice(&scratch.sealed[taken..]);
-        unsent.at = 0;
-        let mut acknowledged = 0;
-        unsent.records.retain_mut(|(end, length)| {
-            let done = *end <= taken;
-            acknowledged += if done { *length } else { 0 };
-            *end = end.saturating_sub(taken);
-            !done
-        });
-        Ok(acknowledged)
+        Poll::Pending
     }
 
-    fn send_plain(&self, batch: &Transmit, writes: &Cell<u64>) -> Result<usize, SendError> {
-        let mut slices = Vec::with_capacity(batch.spans.len());
-        Cursor::new(batch).take(batch.octets, &mut slices);
-        let taken = self.writev(&slices, writes)?;
-        if taken < batch.octets {
-            let mut unsent = self.unsent.borrow_mut();
-            unsent.octets.clear();
-            unsent.at = 0;
-            let mut skip = taken;
-            for slice in &slices {
-                let n = skip.min(slice.len());
-                skip -= n;
-                unsent.octets.extend_from_slice(&slice[n..]);
-            }
-            let (end, left) = (unsent.octets.len(), batch.octets - taken);
-            unsent.records.push_back((end, left));
-        }
-        Ok(taken)
-    }
-
-    /// Writes what is left of a batch. Returns plaintext octets that are completely out now.
-    pub fn resume(&self, writes: &Cell<u64>) -> Result<usize, SendError> {
-        let mut unsent = self.unsent.borrow_mut();
-        let taken = self.write_some(&unsent.octets[unsent.at..], writes)?;
-        let plain = self.tls.borrow().is_none();
-        unsent.at += taken;
-        let at = unsent.at;
-        let mut acknowledged = 0;
-        if plain {
-            acknowledged = taken;
-        } else {
-            while unsent.records.front().is_some_and(|(end, _)| *end <= at) {
-                acknowledged += unsent.records.pop_front().map_or(0, |(_, n)| n);
-            }
-        }
-        if at == unsent.octets.len() {
-            unsent.octets = Vec::new();
-            unsent.at = 0;
-            unsent.records.clear();
-        }
-        Ok(acknowledged)
-    }
-
-    fn write_some(&self, octets: &[u8], writes: &Cell<u64>) -> Result<usize, SendError> {
-        self.writev(&[IoSlice::new(octets)], writes)
-    }
-
-    /// One write, and one more only while the socket takes everything.
-    fn writev(&self, slices: &[IoSlice<'_>], writes: &Cell<u64>) -> Result<usize, SendError> {
+    /// Seals and writes a batch. Returns how many plaintext octets are out; the rest is kept and [`Event::Writable`] comes
+    /// when more is to be done about it.
+    pub fn send(&self, batch: &Transmit, scratch: &mut Scratch, calls: &Calls) -> Result<usize, SendError> {
         let socket = self.socket.borrow();
         let Some(socket) = socket.as_ref() else { return Err(SendError::Broken(io::ErrorKind::NotConnected)) };
-        let mut stream = socket.get_ref();
-        let mut taken = 0;
-        // The kernel takes at most 1024 slices a call.
-        for group in slices.chunks(1024) {
-            writes.set(writes.get() + 1);
-            let want: usize = group.iter().map(|s| s.len()).sum();
-            let n = loop {
-                match stream.write_vectored(group) {
-                    Ok(n) => break n,
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => break 0,
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(SendError::Broken(e.kind())),
-                }
-            };
-            taken += n;
-            if n < want {
-                self.forget_write_readiness(socket);
-                break;
+        let out = match &mut *self.tls.borrow_mut() {
+            Some(tls) => {
+                let mut sealed = buffer();
+                let mut under_way = self.batch.borrow_mut();
+                under_way.ends.clear();
+                under_way.out = 0;
+                seal(tls, batch, &mut scratch.lengths, &mut sealed, &mut under_way.ends)?;
+                under_way.acknowledge(socket.write(sealed, calls)?)
             }
-        }
-        Ok(taken)
+            None => {
+                let mut slices = Vec::with_capacity(batch.spans.len());
+                Cursor::new(batch).take(batch.octets, &mut slices);
+                socket.write_slices(&slices, calls)?
+            }
+        };
+        self.listen(socket);
+        Ok(out)
     }
 
-    /// The socket's buffer is full: readiness seen earlier says nothing any more.
-    fn forget_write_readiness(&self, socket: &AsyncFd<TcpStream>) {
-        let mut cx = Context::from_waker(Waker::noop());
-        if let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(&mut cx) {
-            guard.clear_ready();
-        }
-        self.wake();
+    /// Goes on with what is left of a batch. Returns plaintext octets that are completely out now.
+    pub fn resume(&self, calls: &Calls) -> Result<usize, SendError> {
+        let socket = self.socket.borrow();
+        let Some(socket) = socket.as_ref() else { return Err(SendError::Broken(io::ErrorKind::NotConnected)) };
+        let taken = socket.resume(calls)?;
+        let out = if self.tls.borrow().is_some() { self.batch.borrow_mut().acknowledge(taken) } else { taken };
+        self.listen(socket);
+        Ok(out)
     }
 
-    /// Writes what TLS wants to say of its own accord (handshake, alerts, tickets); what the socket does not take at once is
-    /// kept.
-    pub fn send_tls_pending(&self, writes: &Cell<u64>) -> Result<(), SendError> {
-        let mut sealed = Vec::new();
-        if let Some(tls) = self.tls.borrow_mut().as_mut() {
-            tls.seal_pending(&mut sealed);
+    /// If something is unwritten, the task that serves this connection is to hear when to go on. It is not woken for that.
+    fn listen(&self, socket: &Socket) {
+        if !socket.unwritten() {
+            return;
         }
-        if sealed.is_empty() {
-            return Ok(());
+        let waker = self.waker.borrow();
+        let now = waker.as_ref().is_none_or(|w| socket.poll_write(&mut Context::from_waker(w)).is_ready());
+        drop(waker);
+        if now {
+            self.wake();
         }
-        if self.blocked() {
-            let mut unsent = self.unsent.borrow_mut();
-            unsent.octets.extend_from_slice(&sealed);
-            return Ok(());
-        }
-        let taken = self.write_some(&sealed, writes)?;
-        if taken < sealed.len() {
-            let mut unsent = self.unsent.borrow_mut();
-            unsent.octets = sealed.split_off(taken);
-            unsent.at = 0;
+    }
+
+    /// Writes what came from another shard, unless that is not done with its own part.
+    fn write_unsent(&self) -> io::Result<()> {
+        if self.late.borrow().written.is_none() {
+            let octets = self.unsent.take();
+            let socket = self.socket.borrow();
+            if let Some(socket) = socket.as_ref().filter(|_| !octets.is_empty()) {
+                socket.write(octets, &Calls::default())?;
+                self.listen(socket);
+            }
         }
         Ok(())
     }
 
-    /// Says goodbye as far as the socket takes it, and hands out the socket for a lingering close.
-    pub fn close(&self) -> Option<TcpStream> {
-        let blocked = self.blocked();
-        if let Some(tls) = self.tls.borrow_mut().as_mut()
-            && !blocked
-        {
-            tls.close_notify();
+    /// Writes what TLS wants to say of its own accord (handshake, alerts, tickets); what the socket does not take at once is
+    /// kept.
+    pub fn send_tls_pending(&self, calls: &Calls) -> Result<(), SendError> {
+        let mut sealed = Vec::new();
+        if let Some(tls) = self.tls.borrow_mut().as_mut() {
+            tls.seal_pending(&mut sealed);
         }
-        if !blocked {
-            let _ = self.send_tls_pending(&Cell::new(0));
+        let socket = self.socket.borrow();
+        let Some(socket) = socket.as_ref().filter(|_| !sealed.is_empty()) else { return Ok(()) };
+        if self.late.borrow().written.is_some() {
+            self.unsent.borrow_mut().append(&mut sealed);
+        } else if socket.unwritten() {
+            socket.append(sealed);
+        } else {
+            socket.write(sealed, calls)?;
+            self.listen(socket);
         }
-        let socket = self.socket.borrow_mut().take()?.into_inner();
-        self.permit.borrow_mut().take();
-        self.wake();
-        let _ = socket.shutdown(Shutdown::Write);
-        Some(socket)
+        Ok(())
     }
 
-    /// Takes the connection apart, for another shard. `None` if it is closed.
-    pub fn dismantle(&self) -> Option<Parts> {
-        let socket = self.socket.borrow_mut().take()?.into_inner();
+    /// Says goodbye as far as that can be done now, and hands out the socket for its last octets; dropped, it closes at once.
+    pub fn close(&self) -> Option<Farewell> {
+        let may = self.socket.borrow().as_ref()?.may_append_last_words() && self.late.borrow().written.is_none();
+        if may {
+            if let Some(tls) = self.tls.borrow_mut().as_mut() {
+                tls.close_notify();
+            }
+            let _ = self.send_tls_pending(&Calls::default());
+        }
+        let socket = self.socket.take()?;
+        self.permit.take();
+        self.wake();
+        Some(Farewell { socket, late: self.late.take() })
+    }
+
+    /// Takes the connection apart, for another shard, and tells what work is left here. `None` if it is closed; an error if
+    /// the socket cannot leave.
+    pub fn dismantle(&self) -> Option<(io::Result<Parts>, Option<Rest>)> {
+        let socket = self.socket.take()?;
         self.wake();
         // The other shard does not know how much it has grown here.
         self.shrink();
-        let tls = self.tls.borrow_mut().take();
-        let mut unsent = self.unsent.take();
-        let unsent = unsent.octets.split_off(unsent.at);
-        Some(Parts { socket, tls, peer: self.peer, permit: self.permit.borrow_mut().take(), unsent })
+        let (tls, permit) = (self.tls.take(), self.permit.take());
+        let late = self.late.take();
+        match socket.dismantle() {
+            Ok(Dismantled { stream, mut unwritten, late: own, rest }) => {
+                // While the shard before this one is at it, nothing was begun here.
+                unwritten.append(&mut self.unsent.borrow_mut());
+                let late = Late { read: late.read.or(own.read), written: late.written.or(own.written) };
+                Some((Ok(Parts { socket: stream, tls, peer: self.peer, permit, unsent: unwritten, late }), rest))
+            }
+            Err(error) => Some((Err(error), None)),
+        }
     }
+}
+
+/// Seals a batch into records, and notes where each ends and how much it holds.
+fn seal(
+    tls: &mut Tls,
+    batch: &Transmit,
+    lengths: &mut Vec<usize>,
+    sealed: &mut Vec<u8>,
+    ends: &mut VecDeque<(usize, usize)>,
+) -> Result<(), SendError> {
+    records(batch, lengths);
+    let mut cursor = Cursor::new(batch);
+    let mut parts = Vec::new();
+    for length in lengths {
+        parts.clear();
+        cursor.take(*length, &mut parts);
+        tls.seal(&parts, sealed).map_err(SendError::Tls)?;
+        ends.push_back((sealed.len(), *length));
+    }
+    Ok(())
 }
 
 /// Why nothing can be sent any more.
@@ -369,4 +390,10 @@ pub enum SendError {
     /// TLS is.
     #[error("TLS: {0}")]
     Tls(TlsError),
+}
+
+impl From<io::Error> for SendError {
+    fn from(error: io::Error) -> Self {
+        SendError::Broken(error.kind())
+    }
 }

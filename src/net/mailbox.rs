@@ -4,6 +4,7 @@
 //! once waits in order.
 
 use std::collections::VecDeque;
+use std::io;
 
 use tokio::sync::mpsc;
 
@@ -16,8 +17,8 @@ const CAPACITY: usize = 16 << 10;
 pub enum Message {
     /// A parcel of the core.
     Parcel(Box<Parcel>),
-    /// A link with its connection.
-    Link(Box<MovedLink>, Box<Parts>),
+    /// A link with its connection, or why that could not leave.
+    Link(Box<MovedLink>, Box<io::Result<Parts>>),
 }
 
 /// The sending end toward one shard.

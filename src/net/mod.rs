@@ -9,6 +9,7 @@ pub mod batch;
 pub mod clock;
 pub mod connection;
 pub mod dial;
+pub mod engine;
 pub mod mailbox;
 mod outgoing;
 pub mod resolve;

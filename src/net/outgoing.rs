@@ -44,7 +44,7 @@ impl Shard {
         }
     }
 
-    async fn reach(&self, to: &Dial, user: &Arc<str>) -> Result<Dialled, DialError> {
+    async fn reach(self: &Rc<Self>, to: &Dial, user: &Arc<str>) -> Result<Dialled, DialError> {
         let rules = **self.shared.rules.load();
         // Peer relays are infrastructure: users' quotas are not for them.
         if !to.peer && !self.shared.leases.dial(user, rules.dials_per_user, self.shared.clock.now()) {
@@ -74,7 +74,7 @@ impl Shard {
             None
         };
         let socket = stream.into_std().map_err(|e| DialError::Connect(e.kind()))?;
-        let parts = Parts { socket, tls, peer, permit: None, unsent: Vec::new() };
+        let parts = Parts::fresh(socket, tls, peer, None);
         let connection = Connection::new(parts).map_err(|e| DialError::Connect(e.kind()))?;
         let mut early = BytesMut::new();
         let (mut relay, mut own_kind) = (None, false);
@@ -83,8 +83,8 @@ impl Shard {
             match handshake.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    let _ = connection.send_tls_pending(&self.io.writes);
-                    connection.close();
+                    let _ = connection.send_tls_pending(&self.io.calls);
+                    self.part(connection.close(), false);
                     return Err(match error {
                         super::accept::HandshakeError::Tls(e) => DialError::Tls(e),
                         super::accept::HandshakeError::Socket(kind) => DialError::Connect(kind),
@@ -92,7 +92,7 @@ impl Shard {
                     });
                 }
                 Err(_) => {
-                    connection.close();
+                    self.part(connection.close(), false);
                     return Err(DialError::Timeout);
                 }
             }

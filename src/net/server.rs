@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
@@ -13,6 +14,7 @@ use arc_swap::ArcSwap;
 use super::accept::Listener;
 use super::address::{Addresses, Leases};
 use super::clock::Clock;
+use super::engine;
 use super::mailbox::mesh;
 use super::shard::Shard;
 use super::shared::{Peers, Shared};
@@ -119,6 +121,7 @@ impl Server {
         });
         let (handles, commands) = Shards::new(shards);
         let mut threads = Vec::new();
+        let (started, has_started) = sync_channel(shards);
         let cpus = if config.relay.pin { allowed_cpus() } else { Vec::new() };
         let ends = mesh(shards).into_iter().zip(commands).zip(sockets);
         for (number, (((outboxes, mailbox), commands), sockets)) in ends.enumerate() {
@@ -126,18 +129,29 @@ impl Server {
             let listeners = listeners(config, sockets, &listening);
             let shared = shared.clone();
             let cpu = cpus.get(number % cpus.len().max(1)).copied();
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+            let engine = config.relay.engine;
+            let ready = started.clone();
             let body = move || {
                 if let Some(cpu) = cpu {
                     pin(cpu);
                 }
-                let local = tokio::task::LocalSet::new();
-                let shard = Shard::new(shared, number as u16, outboxes, seed);
-                local.block_on(&runtime, shard.run(listeners, mailbox, commands));
+                // A ring belongs to the thread that makes it.
+                match engine::Runtime::new(engine) {
+                    Ok(runtime) => {
+                        let _ = ready.send(Ok(()));
+                        let shard = Shard::new(shared, number as u16, outboxes, seed);
+                        runtime.block_on(shard.run(listeners, mailbox, commands));
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
+                }
             };
             let name = format!("shard-{number}");
             threads.push(std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Thread)?);
+        }
+        for outcome in has_started.iter().take(shards) {
+            outcome.map_err(StartError::Thread)?;
         }
         let in_memory = tls.in_memory;
         let development_ca = in_memory.as_ref().map(|(ca, _)| ca.clone());

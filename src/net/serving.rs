@@ -4,13 +4,13 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::TcpStream;
 use std::rc::Rc;
 
 use bytes::BytesMut;
 use tokio::task::spawn_local;
 
 use super::connection::{Connection, Event as IoEvent};
+use super::engine::Farewell;
 use super::shard::{Served, Shard};
 use crate::relay::{CloseReason, LinkId, Meta};
 
@@ -26,8 +26,7 @@ impl Shard {
     /// A connection whose handshake is done becomes a link; `early` is plaintext that came with the handshake's end.
     pub(super) fn add_accepted(self: &Rc<Self>, connection: Connection, meta: Meta, early: BytesMut) {
         if self.stopping.get() {
-            connection.close();
-            return;
+            return self.part(connection.close(), false);
         }
         let connection = Rc::new(connection);
         let now = self.shared.clock.now();
@@ -64,7 +63,7 @@ impl Shard {
             wanted
         };
         if !wanted {
-            connection.close();
+            self.part(connection.close(), false);
             return self.with(|relay, now| relay.handle_lost(id, now));
         }
         let peer = connection.peer();
@@ -92,7 +91,7 @@ impl Shard {
             let event = poll_fn(|cx| {
                 READ_BUFFER.with_borrow_mut(|shared| {
                     shared.resize(READ, 0);
-                    let event = connection.poll_event(cx, shared, &self.io.reads);
+                    let event = connection.poll_event(cx, shared, &self.io.calls);
                     if matches!(event, std::task::Poll::Ready(IoEvent::Read(1..))) {
                         std::mem::swap(&mut buffer, shared);
                     }
@@ -151,14 +150,14 @@ impl Shard {
                     eof = opened.close_notify;
                     if opened.wants_write {
                         // A key update or the like; a socket that does not take it will tell by itself.
-                        let _ = connection.send_tls_pending(&self.io.writes);
+                        let _ = connection.send_tls_pending(&self.io.calls);
                     }
                 }
                 Some(Err(error)) => {
                     // The buffer is the shard's: what came before the fault must reach no other link.
                     state.plain.clear();
                     tracing::debug!(%error, peer = %connection.peer(), "TLS failed; the link is closed");
-                    let _ = connection.send_tls_pending(&self.io.writes);
+                    let _ = connection.send_tls_pending(&self.io.calls);
                     drop(guard);
                     return self.lose(id, connection);
                 }
@@ -191,7 +190,7 @@ impl Shard {
     }
 
     fn writable(self: &Rc<Self>, id: LinkId, connection: &Connection) {
-        match connection.resume(&self.io.writes) {
+        match connection.resume(&self.io.calls) {
             Ok(octets) => {
                 let now = self.shared.clock.now();
                 {
@@ -219,16 +218,19 @@ impl Shard {
         self.check_stopped(&state);
     }
 
-    /// Keeps the socket a moment after our last octets: with unread input in it a plain close would reset the connection, and
-    /// the other end might never see why.
-    pub(super) fn linger(self: &Rc<Self>, socket: TcpStream, reason: CloseReason) {
-        if matches!(reason, CloseReason::Lost | CloseReason::Framing | CloseReason::Shortage) {
-            return;
-        }
+    /// A link is over; what it still has to say, and whether the other end may need time to see why, depends on the reason.
+    pub(super) fn linger(self: &Rc<Self>, farewell: Option<Farewell>, reason: CloseReason) {
+        let drain = !matches!(reason, CloseReason::Lost | CloseReason::Framing | CloseReason::Shortage);
+        self.part(farewell, drain);
+    }
+
+    /// Keeps a socket for its last octets, for a moment; with `drain` until the other end has closed too.
+    pub(super) fn part(self: &Rc<Self>, farewell: Option<Farewell>, drain: bool) {
+        let Some(farewell) = farewell.filter(|farewell| drain || farewell.busy()) else { return };
         self.lingering.set(self.lingering.get() + 1);
         let shard = self.clone();
         spawn_local(async move {
-            drain(socket).await;
+            let _ = tokio::time::timeout(LINGER, farewell.part(drain)).await;
             shard.lingering.set(shard.lingering.get() - 1);
         });
     }
@@ -237,19 +239,4 @@ impl Shard {
 thread_local! {
     /// Ciphertext of whichever link is being read.
     static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-async fn drain(socket: TcpStream) {
-    let Ok(mut socket) = tokio::net::TcpStream::from_std(socket) else { return };
-    let mut sink = [0; 4096];
-    let drain = async {
-        // At most 1 MiB of somebody who does not stop.
-        for _ in 0..256 {
-            match tokio::io::AsyncReadExt::read(&mut socket, &mut sink).await {
-                Ok(n) if n > 0 => {}
-                _ => break,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(LINGER, drain).await;
 }

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use super::connection::{Connection, Parts, Scratch};
 use super::dial::DialError;
+use super::engine::{self, Calls};
 use super::mailbox::{Message, Outbox};
 use super::resolve::Resolver;
 use super::shared::Shared;
@@ -63,8 +65,7 @@ pub struct Shard {
 /// Counters of the sockets.
 #[derive(Default)]
 pub(super) struct Io {
-    pub(super) reads: Cell<u64>,
-    pub(super) writes: Cell<u64>,
+    pub(super) calls: Calls,
     pub(super) handshakes: [Cell<u64>; 2],
     pub(super) handshake_failures: Cell<u64>,
     pub(super) refused: [Cell<u64>; 3],
@@ -228,10 +229,8 @@ impl Shard {
             }
             Output::Release { user } => self.shared.leases.release_token(&user),
             Output::Close { link, reason } => {
-                if let Some(served) = state.links.remove(&link)
-                    && let Some(socket) = served.connection.close()
-                {
-                    self.linger(socket, reason);
+                if let Some(served) = state.links.remove(&link) {
+                    self.linger(served.connection.close(), reason);
                 }
                 self.check_stopped(state);
             }
@@ -261,7 +260,7 @@ impl Shard {
         if state.transmit.octets == 0 {
             return;
         }
-        match connection.send(&state.transmit, &mut state.scratch, &self.io.writes) {
+        match connection.send(&state.transmit, &mut state.scratch, &self.io.calls) {
             Ok(0) => {}
             Ok(octets) => state.relay.handle_written(id, octets, now),
             Err(error) => {
@@ -281,7 +280,15 @@ impl Shard {
         if let Some(task) = served.task {
             task.abort();
         }
-        let Some(parts) = served.connection.dismantle() else { return };
+        let Some((parts, rest)) = served.connection.dismantle() else { return };
+        if let Some(rest) = rest {
+            self.lingering.set(self.lingering.get() + 1);
+            let shard = self.clone();
+            spawn_local(async move {
+                rest.await;
+                shard.lingering.set(shard.lingering.get() - 1);
+            });
+        }
         if let Some(outbox) = state.outboxes.get_mut(usize::from(to)) {
             outbox.post(self.number, Message::Link(moved, Box::new(parts)));
         }
@@ -295,9 +302,8 @@ impl Shard {
         }
     }
 
-    fn adopt(self: &Rc<Self>, moved: Box<MovedLink>, parts: Parts, now: Moment) {
-        let peer = parts.peer;
-        let connection = Connection::new(parts);
+    fn adopt(self: &Rc<Self>, moved: Box<MovedLink>, parts: io::Result<Parts>, now: Moment) {
+        let connection = parts.and_then(Connection::new);
         let id = self.state.borrow_mut().relay.handle_adopt(moved, now);
         match connection {
             Ok(connection) => {
@@ -307,7 +313,7 @@ impl Shard {
                 self.start(id, connection);
             }
             Err(error) => {
-                tracing::error!(%error, %peer, "a link that came from another shard could not be registered; it is lost");
+                tracing::error!(%error, "a link that came from another shard could not be registered; it is lost");
                 self.state.borrow_mut().relay.handle_lost(id, now);
             }
         }
@@ -375,6 +381,7 @@ impl Shard {
     fn snapshot(&self) -> Snapshot {
         let state = self.state.borrow();
         let io = &self.io;
+        let parks = tokio::runtime::Handle::current().metrics().worker_park_count(0);
         Snapshot {
             shard: self.number,
             counts: *state.relay.counts(),
@@ -383,9 +390,10 @@ impl Shard {
                 handshake_failures: io.handshake_failures.get(),
                 refused_connections: [io.refused[0].get(), io.refused[1].get(), io.refused[2].get()],
                 dials: [io.dials[0].get(), io.dials[1].get()],
-                reads: io.reads.get(),
-                writes: io.writes.get(),
-                polls: tokio::runtime::Handle::current().metrics().worker_park_count(0),
+                reads: io.calls.reads.get(),
+                writes: io.calls.writes.get(),
+                polls: parks,
+                submits: if engine::has_ring() { parks } else { 0 },
                 cpu_nanos: thread_cpu_nanos(),
             },
             links: state.relay.link_count(),

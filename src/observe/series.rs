@@ -152,7 +152,9 @@ fn sockets(to: &Exporter, shards: &[Snapshot]) {
     });
     by_word(to, REFUSED, "reason", ["address_limit", "total_limit", "shortage"], shards, |s| s.io.refused_connections);
     by_word(to, DIALS, "outcome", ["made", "failed"], shards, |s| s.io.dials);
-    by_word(to, SYSTEM_CALLS, "call", ["read", "write", "poll"], shards, |s| [s.io.reads, s.io.writes, s.io.polls]);
+    by_word(to, SYSTEM_CALLS, "call", ["read", "write", "poll", "submit"], shards, |s| {
+        [s.io.reads, s.io.writes, s.io.polls, s.io.submits]
+    });
 }
 
 fn now(to: &Exporter, shards: &[Snapshot]) {

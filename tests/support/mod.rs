@@ -259,14 +259,21 @@ fn write(directory: &tempfile::TempDir, name: &str, text: &str) {
     fs::write(directory.path().join(name), text).expect("file");
 }
 
+/// The engine under test: `CHAPPE_ENGINE`, else "tokio".
+pub fn engine() -> String {
+    std::env::var("CHAPPE_ENGINE").unwrap_or_else(|_| "tokio".to_owned())
+}
+
 fn configuration(wish: &Wish<'_>) -> String {
     let Wish { name, shards, extra, relay, listen, log, key_log, address, namespace: _ } = wish;
+    let engine = engine();
     format!(
         r#"[relay]
 hostname = "{name}"
 realm = "relay.test"
 shards = {shards}
 pin = false
+engine = "{engine}"
 {relay}
 [[listen]]
 address = "{address}:0"
