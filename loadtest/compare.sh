@@ -20,8 +20,8 @@ Usage: loadtest/compare.sh [OPTION]…
 
   --quick             fewer cells, 3 repetitions, windows of 1 s: under 2 minutes once everything is built
   --cells GLOB        only the cells whose name matches: 'chat*', '*-tcp'
-  --peers LIST        only these peers, by comma: chappe, chappe-2, kamailio, kamailio-2, haproxy, haproxy-2, and names
-                      given by --peer. -2: two shards, workers or threads
+  --peers LIST        only these peers, by comma: chappe, chappe-2, chappe-ring, kamailio, kamailio-2, haproxy,
+                      haproxy-2, and names given by --peer. -2: two shards, workers or threads; -ring: the io_uring engine
   --peer NAME=HOST:PORT
                       another relay, which runs already; repeatable. Of the environment, with NAME in capitals:
                       NAME_USERS ("alice:secret bob:secret", the default), NAME_CA (PEM; default: the roots of the web),
@@ -47,22 +47,22 @@ TEXT
 # chunk-64k-cut has the load of chunk-64k, but Chappe keeps its default of cutting to 10 000 octets toward a next hop whose
 # make it does not know.
 plan=(
-    'chat              chat         tls 10000 99 quick chappe kamailio haproxy others chappe-2 haproxy-2'
-    'chat-16           chat-16      tls 10000 99 quick chappe kamailio haproxy others chappe-2 haproxy-2'
-    'chat-1000         chat-1000    tls 10000 99 full  chappe kamailio haproxy others'
+    'chat              chat         tls 10000 99 quick chappe kamailio haproxy others chappe-2 haproxy-2 chappe-ring'
+    'chat-16           chat-16      tls 10000 99 quick chappe kamailio haproxy others chappe-2 haproxy-2 chappe-ring'
+    'chat-1000         chat-1000    tls 10000 99 full  chappe kamailio haproxy others chappe-ring'
     'chat-both         chat-both    tls 10000 99 full  chappe kamailio others chappe-2'
-    'message-2k        message-2k   tls 10000 99 quick chappe kamailio haproxy others'
-    'chunk-64k         chunk-64k    tls 65536 99 quick chappe kamailio haproxy others chappe-2 haproxy-2'
-    'chunk-64k-cut     chunk-64k    tls 10000 99 full  chappe haproxy'
-    'file              file         tls 10000 99 quick chappe kamailio haproxy others'
-    'file-2k           file-2k      tls 10000 99 full  chappe kamailio haproxy others'
-    'open              open         tls 10000 99 full  chappe kamailio haproxy others'
-    'set-up            set-up       tls 10000 99 quick chappe kamailio haproxy others'
-    'chat-tcp          chat         tcp 10000 99 quick chappe kamailio haproxy others kamailio-2'
+    'message-2k        message-2k   tls 10000 99 quick chappe kamailio haproxy others chappe-ring'
+    'chunk-64k         chunk-64k    tls 65536 99 quick chappe kamailio haproxy others chappe-2 haproxy-2 chappe-ring'
+    'chunk-64k-cut     chunk-64k    tls 10000 99 full  chappe haproxy chappe-ring'
+    'file              file         tls 10000 99 quick chappe kamailio haproxy others chappe-ring'
+    'file-2k           file-2k      tls 10000 99 full  chappe kamailio haproxy others chappe-ring'
+    'open              open         tls 10000 99 full  chappe kamailio haproxy others chappe-ring'
+    'set-up            set-up       tls 10000 99 quick chappe kamailio haproxy others chappe-ring'
+    'chat-tcp          chat         tcp 10000 99 quick chappe kamailio haproxy others kamailio-2 chappe-ring'
     'chunk-64k-tcp     chunk-64k    tcp 65536 99 full  chappe kamailio haproxy others'
     'chunk-64k-cut-tcp chunk-64k    tcp 10000 99 full  chappe haproxy'
-    'chat-5000         chat-5000    tls 10000  3 full  chappe kamailio haproxy others'
-    'idle              idle         tls 10000  1 full  chappe kamailio haproxy others'
+    'chat-5000         chat-5000    tls 10000  3 full  chappe kamailio haproxy others chappe-ring'
+    'idle              idle         tls 10000  1 full  chappe kamailio haproxy others chappe-ring'
 )
 
 quick=
@@ -108,7 +108,7 @@ parse_options() {
 }
 
 check_peers() {
-    local name known=" chappe chappe-2 kamailio kamailio-2 haproxy haproxy-2 "
+    local name known=" chappe chappe-2 chappe-ring kamailio kamailio-2 haproxy haproxy-2 "
     for name in "${others[@]}"; do
         [[ $known != *" $name "* ]] || refuse "--peer $name: that name is taken"
         known+="$name "
@@ -153,9 +153,9 @@ choose_cells() {
         [ -z "$quick" ] || [ "$pace" = quick ] || continue
         # shellcheck disable=SC2086  # a list of words
         peers=$(takers "$transport" $peers | tr '\n' ' ')
-        # With --quick two threads are left out unless they are asked for.
+        # With --quick two threads and the other engine are left out unless they are asked for.
         if [ -n "$quick" ] && [ -z "$wanted_peers" ]; then
-            peers=$(tr ' ' '\n' <<<"$peers" | grep -v -- '-2$' | tr '\n' ' ')
+            peers=$(tr ' ' '\n' <<<"$peers" | grep -vE -- '-(2|ring)$' | tr '\n' ' ')
         fi
         [ -z "${peers// /}" ] || chosen+=("$name $scenario $transport $max_chunk $most $peers")
     done

@@ -53,8 +53,13 @@ install_packages() {
 build() {
     command -v cargo >/dev/null || refuse "needs Rust 1.95, from rustup"
     target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-    cargo build --release --workspace --quiet || refuse "the build failed"
     chappe=$target/release/chappe
+    # The other engine is no part of the program as it is shipped, so it has a program of its own here.
+    if takes_part chappe-ring; then
+        cargo build --release --features io-uring --bin chappe --quiet || refuse "the build with io_uring failed"
+        cp "$chappe" "$chappe-ring"
+    fi
+    cargo build --release --workspace --quiet || refuse "the build failed"
     load=$target/release/chappe-load
 }
 
@@ -210,8 +215,10 @@ start() {
     values=(HOST=localhost PORT="$port" TRANSPORT="$transport" CERT="$tls/end.crt" KEY="$tls/end.key" CA="$tls/ca.crt")
     case $peer in
         chappe*)
-            fill chappe.toml.in "$directory/chappe.toml" "${values[@]}" SHARDS="$threads" MAX_CHUNK="$max_chunk"
-            run_relay "$peer" "$chappe" run --config "$directory/chappe.toml"
+            local engine=tokio program=$chappe
+            [ "$peer" != chappe-ring ] || engine=io-uring program=$chappe-ring
+            fill chappe.toml.in "$directory/chappe.toml" "${values[@]}" SHARDS="$threads" MAX_CHUNK="$max_chunk" ENGINE=$engine
+            run_relay "$peer" "$program" run --config "$directory/chappe.toml"
             ;;
         kamailio*)
             values+=(SCHEME="msrp$([ "$transport" = tcp ] || say s)" WORKERS="$threads" RUN="$directory" REALM=relay.test)
