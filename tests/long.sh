@@ -23,7 +23,13 @@ benches() {
 
 tests() {
     [ ! -e tests/interop.rs ] || as_root tests/interop/install.sh
-    run_tests --release --workspace --no-fail-fast -- --include-ignored
+    run_tests --release --workspace --features io-uring --no-fail-fast -- --include-ignored
+}
+
+other_engine() {
+    CHAPPE_ENGINE=io-uring run_tests --release --workspace --features io-uring --no-fail-fast \
+        --test end_to_end --test interop --test vanished --test footprint \
+        --test against_chappe --test system_calls --test moves --test idle_memory -- --include-ignored
 }
 
 # 100 MiB at 1 MB/s through two relays, chat beside it.
@@ -36,3 +42,4 @@ stage "slow file" slow_file
 stage fuzz fuzz_long
 stage benches benches
 stage tests tests
+stage "other engine" other_engine

@@ -12,7 +12,11 @@ format() {
     cargo fmt --check --manifest-path fuzz/Cargo.toml
 }
 
-lint() { cargo clippy --workspace --all-targets -- -D warnings; }
+# With and without the second engine.
+lint() {
+    cargo clippy --workspace --all-targets --features io-uring -- -D warnings
+    cargo clippy --lib --bins -- -D warnings
+}
 
 # Wire and core need no runtime, no sockets and no TLS.
 core_alone() {
@@ -69,7 +73,13 @@ release() {
     done
 }
 
-tests() { run_tests --workspace --no-fail-fast; }
+tests() { run_tests --workspace --features io-uring --no-fail-fast; }
+
+# What was just tested with epoll, once more with io_uring: all that speaks to a relay over sockets.
+other_engine() {
+    CHAPPE_ENGINE=io-uring run_tests --workspace --features io-uring --no-fail-fast \
+        --test end_to_end --test against_chappe --test system_calls --test moves
+}
 
 need gcc gcc make make
 stage format format
@@ -84,3 +94,4 @@ stage compare compare
 ! knows demo || stage demo demo
 stage "release tests" release
 stage tests tests
+stage "other engine" other_engine

@@ -1,78 +1,18 @@
 //! How many system calls the relay makes for a message, by its own counter: one read for what is there, one write for each
-//! link that got something.
+//! link that got something. A ring takes them all in one.
 
 mod support;
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
-use chappe_load::{
-    digest::{Challenge, Credentials},
-    wire::{self, Event, Flag, Head, Scanner, SendHead, Start},
+use chappe_load::wire::{self, Flag, SendHead, Start};
+use support::{
+    Relay,
+    end::{End, PATIENCE},
 };
-use support::Relay;
 
 /// Links on either side.
 const SESSIONS: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// One end of a session, over plain TCP.
-struct End {
-    socket: TcpStream,
-    scanner: Scanner,
-    uri: String,
-}
-
-impl End {
-    fn connect(relay: &Relay, name: &str) -> End {
-        let socket = TcpStream::connect(("127.0.0.1", relay.tcp)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let uri = format!("msrp://{}/{name};tcp", socket.local_addr().unwrap());
-        End { socket, scanner: Scanner::default(), uri }
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        self.socket.write_all(octets).unwrap();
-    }
-
-    /// Reads until so many whole frames have come, and tells of each head.
-    fn read(&mut self, frames: usize, mut each: impl FnMut(&Head<'_>)) {
-        let mut room = vec![0; 65536];
-        let mut ended = 0;
-        while ended < frames {
-            let length = self.socket.read(&mut room).unwrap();
-            assert!(length > 0, "the relay has closed the link");
-            let told = self.scanner.feed(&room[..length], |event| match event {
-                Event::Head(head) => each(head),
-                Event::End(_) => ended += 1,
-                Event::Body(_) => {}
-            });
-            told.unwrap();
-        }
-        assert_eq!(ended, frames);
-    }
-
-    /// AUTH; the token's URI.
-    fn authenticate(&mut self, relay: &Relay) -> String {
-        let hop = format!("msrp://localhost:{};tcp", relay.tcp);
-        let mut out = Vec::new();
-        wire::auth(&mut out, b"auth0001", hop.as_bytes(), self.uri.as_bytes(), None);
-        self.write(&out);
-        let mut challenge = None;
-        self.read(1, |head| challenge = Challenge::choose(head.all("WWW-Authenticate"), None));
-        let user = Credentials { user: "alice".to_owned(), password: "secret".to_owned() };
-        let answer = challenge.unwrap().answer(&user, &hop, "cnonce");
-        out.clear();
-        wire::auth(&mut out, b"auth0002", hop.as_bytes(), self.uri.as_bytes(), Some(&answer.authorization));
-        self.write(&out);
-        let mut granted = String::new();
-        self.read(1, |head| granted = String::from_utf8_lossy(head.all("Use-Path").next().unwrap()).into_owned());
-        granted
-    }
-}
 
 struct Sessions {
     relay: Relay,
@@ -101,7 +41,7 @@ impl Sessions {
 
     /// Each caller sends so many messages, all of which lie there before the relay may look; then the same with the answers.
     fn exchange(&mut self, messages: usize) {
-        let before = self.relay.metric("chappe_system_calls_total", "read");
+        let before = self.relay.metric("chappe_responses_total", "received");
         self.relay.signal("STOP");
         for (caller, head) in self.callers.iter_mut().zip(&self.heads) {
             let mut out = Vec::new();
@@ -133,9 +73,9 @@ impl Sessions {
             callee.write(&answers);
         }
         self.relay.signal("CONT");
-        let read = before + 2.0 * SESSIONS as f64;
+        let answered = before + (messages * SESSIONS) as f64;
         let until = Instant::now() + PATIENCE;
-        while self.relay.metric("chappe_system_calls_total", "read") < read {
+        while self.relay.metric("chappe_responses_total", "received") < answered {
             assert!(Instant::now() < until, "the relay does not read the answers");
         }
     }
@@ -150,11 +90,12 @@ impl Sessions {
 }
 
 #[test]
-fn a_message_costs_two_reads_and_two_writes_and_hardly_a_wait() {
+fn a_message_costs_two_reads_and_two_writes_at_most_and_hardly_a_wait() {
     let mut sessions = Sessions::new();
     let calls = sessions.calls(1);
     println!("{calls:.2} system calls a message, one in flight");
-    assert!((4.0..=4.2).contains(&calls), "{calls}");
+    let least = if support::engine() == "io-uring" { 0.0 } else { 4.0 };
+    assert!(calls > least && calls <= 4.2, "{calls}");
     let calls = sessions.calls(16);
     println!("{calls:.2} system calls a message, sixteen in flight");
     assert!(calls < 1.0, "{calls}");

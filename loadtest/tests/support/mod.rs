@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
 
+pub mod end;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -12,6 +14,11 @@ use std::{
 };
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+/// The engine of the relay: `CHAPPE_ENGINE`, else "tokio".
+pub fn engine() -> String {
+    std::env::var("CHAPPE_ENGINE").unwrap_or_else(|_| "tokio".to_owned())
+}
 
 /// The generator's program.
 pub const LOAD: &str = env!("CARGO_BIN_EXE_chappe-load");
@@ -28,6 +35,10 @@ fn relay_program() -> &'static Path {
         build.arg("--target-dir").arg(directory.parent().expect("the target directory"));
         if !cfg!(debug_assertions) {
             build.arg("--release");
+        }
+        // Else it would put a program without the engine in the place of one that was built with it.
+        if cfg!(feature = "io-uring") {
+            build.args(["--features", "io-uring"]);
         }
         assert!(build.status().expect("cargo").success(), "the relay cannot be built");
         directory.join("chappe")
@@ -85,7 +96,13 @@ impl Relay {
         write("server.crt", &certificate.pem());
         write("server.key", &key.serialize_pem());
         let shards = shards.to_string();
-        write("chappe.toml", &CONFIGURATION.replace("@ALGORITHMS@", algorithms).replace("@SHARDS@", &shards));
+        write(
+            "chappe.toml",
+            &CONFIGURATION
+                .replace("@ALGORITHMS@", algorithms)
+                .replace("@SHARDS@", &shards)
+                .replace("@ENGINE@", &engine()),
+        );
         let mut child = Command::new(relay_program())
             .args(["run", "--config"])
             .arg(directory.path().join("chappe.toml"))
@@ -141,6 +158,7 @@ const CONFIGURATION: &str = r#"
 hostname = "localhost"
 realm = "relay.test"
 shards = @SHARDS@
+engine = "@ENGINE@"
 pin = false
 [[listen]]
 address = "127.0.0.1:0"
