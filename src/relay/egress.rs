@@ -5,15 +5,13 @@
 //! way, ended with `+`, to whatever else has to leave.
 
 use std::collections::VecDeque;
-use std::ops::Range;
-
-use bytes::Bytes;
 
 use super::bulk::Lane;
 use super::event::LATENCY_BOUNDS_US;
 use super::flow::{Flow, FlowId, OpenPart, Queued, Ready, SMALL};
 use super::link::{LinkId, Phase};
 use super::pending::PendingId;
+use super::transmit::Transmit;
 use super::{Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{ByteRange, EndLineGuard, FailureReport, Flag, RangeOut, Tid, end_line, forward_request};
@@ -22,70 +20,6 @@ use crate::msrp::{ByteRange, EndLineGuard, FailureReport, Flag, RangeOut, Tid, e
 const QUANTUM: i64 = 16 << 10;
 /// A session that wrote more than its turn allows makes up for it, but for no more than this.
 const DEBT: i64 = 16 * QUANTUM;
-
-/// A piece of a batch.
-#[derive(Clone, Debug)]
-pub enum Span {
-    /// Octets in [`Transmit::heads`].
-    Head(Range<usize>),
-    /// Body octets.
-    Body(Bytes),
-    /// Between two pieces: a record may end here, and nowhere else unless a frame is larger than a record.
-    Cut,
-}
-
-/// A batch of octets for one link, reused from batch to batch.
-#[derive(Default, Debug)]
-pub struct Transmit {
-    /// Start lines, headers, end-lines and whole small frames.
-    pub heads: Vec<u8>,
-    /// The pieces in order.
-    pub spans: Vec<Span>,
-    /// Octets in all.
-    pub octets: usize,
-}
-
-impl Transmit {
-    /// Empties it, keeping its memory.
-    pub fn clear(&mut self) {
-        self.heads.clear();
-        self.spans.clear();
-        self.octets = 0;
-    }
-
-    /// All octets in one piece, for tests and local endpoints.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.octets);
-        for span in &self.spans {
-            match span {
-                Span::Head(range) => out.extend_from_slice(&self.heads[range.clone()]),
-                Span::Body(octets) => out.extend_from_slice(octets),
-                Span::Cut => {}
-            }
-        }
-        out
-    }
-
-    fn head(&mut self, from: usize) {
-        let range = from..self.heads.len();
-        self.octets += range.len();
-        match self.spans.last_mut() {
-            Some(Span::Head(last)) if last.end == range.start => last.end = range.end,
-            _ => self.spans.push(Span::Head(range)),
-        }
-    }
-
-    fn body(&mut self, octets: Bytes) {
-        self.octets += octets.len();
-        self.spans.push(Span::Body(octets));
-    }
-
-    fn cut(&mut self) {
-        if !matches!(self.spans.last(), Some(Span::Cut) | None) {
-            self.spans.push(Span::Cut);
-        }
-    }
-}
 
 /// The end of a part in the stream of octets handed out.
 struct Marker {

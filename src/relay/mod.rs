@@ -35,6 +35,7 @@ mod timer;
 mod tokens;
 mod transaction;
 mod transit;
+mod transmit;
 mod view;
 mod way;
 
@@ -51,7 +52,6 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use arena::Key;
 pub use authorize::{Account, LookUpFailure};
-pub use egress::{Span, Transmit};
 pub use event::{
     AUTH_OUTCOMES, AuthOutcome, Buckets, CODES, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS,
     LATENCY_BOUNDS_US, REFUSAL_KINDS, RefusalKind, SessionRecord,
@@ -60,6 +60,7 @@ pub use link::{CloseReason, Dial, DialFailure, Link, LinkId, Meta, RelayIdentity
 pub use session::{FarLink, Label, SessionEnd, Tally, TokenId};
 pub use settings::{AuthRules, Authority, Limits, Peer, Settings};
 pub use shard::{MovedLink, Parcel};
+pub use transmit::{Span, Transmit};
 pub use view::SessionView;
 
 use crate::auth::Nonces;
