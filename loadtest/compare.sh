@@ -20,7 +20,7 @@ Usage: loadtest/compare.sh [OPTION]…
 
   --quick             fewer cells, 3 repetitions, windows of 1 s: under 2 minutes once everything is built
   --cells GLOB        only the cells whose name matches: 'chat*', '*-tcp'
-  --peers LIST        only these peers, by comma: chappe, chappe-2, chappe-ring, kamailio, kamailio-2, haproxy,
+  --peers LIST        only these peers, by comma: chappe, chappe-2, chappe-ring, chappe-ring-2, kamailio, kamailio-2, haproxy,
                       haproxy-2, and names given by --peer. -2: two shards, workers or threads; -ring: the io_uring engine
   --peer NAME=HOST:PORT
                       another relay, which runs already; repeatable. Of the environment, with NAME in capitals:
@@ -47,10 +47,10 @@ TEXT
 # chunk-64k-cut has the load of chunk-64k, but Chappe keeps its default of cutting to 10 000 octets toward a next hop whose
 # make it does not know.
 plan=(
-    'chat              chat         tls 10000 99 quick chappe kamailio haproxy others chappe-2 haproxy-2 chappe-ring'
+    'chat              chat         tls 10000 99 quick chappe kamailio haproxy others chappe-2 haproxy-2 chappe-ring chappe-ring-2'
     'chat-16           chat-16      tls 10000 99 quick chappe kamailio haproxy others chappe-2 haproxy-2 chappe-ring'
     'chat-1000         chat-1000    tls 10000 99 full  chappe kamailio haproxy others chappe-ring'
-    'chat-both         chat-both    tls 10000 99 full  chappe kamailio others chappe-2'
+    'chat-both         chat-both    tls 10000 99 full  chappe kamailio others chappe-2 chappe-ring-2'
     'message-2k        message-2k   tls 10000 99 quick chappe kamailio haproxy others chappe-ring'
     'chunk-64k         chunk-64k    tls 65536 99 quick chappe kamailio haproxy others chappe-2 haproxy-2 chappe-ring'
     'chunk-64k-cut     chunk-64k    tls 10000 99 full  chappe haproxy chappe-ring'
@@ -108,7 +108,7 @@ parse_options() {
 }
 
 check_peers() {
-    local name known=" chappe chappe-2 chappe-ring kamailio kamailio-2 haproxy haproxy-2 "
+    local name known=" chappe chappe-2 chappe-ring chappe-ring-2 kamailio kamailio-2 haproxy haproxy-2 "
     for name in "${others[@]}"; do
         [[ $known != *" $name "* ]] || refuse "--peer $name: that name is taken"
         known+="$name "
@@ -155,7 +155,7 @@ choose_cells() {
         peers=$(takers "$transport" $peers | tr '\n' ' ')
         # With --quick two threads and the other engine are left out unless they are asked for.
         if [ -n "$quick" ] && [ -z "$wanted_peers" ]; then
-            peers=$(tr ' ' '\n' <<<"$peers" | grep -vE -- '-(2|ring)$' | tr '\n' ' ')
+            peers=$(tr ' ' '\n' <<<"$peers" | grep -vE -- '-(2|ring|ring-2)$' | tr '\n' ' ')
         fi
         [ -z "${peers// /}" ] || chosen+=("$name $scenario $transport $max_chunk $most $peers")
     done

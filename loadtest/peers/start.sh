@@ -216,7 +216,7 @@ start() {
     case $peer in
         chappe*)
             local engine=tokio program=$chappe
-            [ "$peer" != chappe-ring ] || engine=io-uring program=$chappe-ring
+            [[ $peer != chappe-ring* ]] || engine=io-uring program=$chappe-ring
             fill chappe.toml.in "$directory/chappe.toml" "${values[@]}" SHARDS="$threads" MAX_CHUNK="$max_chunk" ENGINE=$engine
             run_relay "$peer" "$program" run --config "$directory/chappe.toml"
             ;;

@@ -33,7 +33,7 @@ collect() {
 
 write_page() {
     local baseline=haproxy
-    collect chappe chappe-ring kamailio haproxy "${others[@]}" chappe-2 kamailio-2 haproxy-2
+    collect chappe chappe-ring kamailio haproxy "${others[@]}" chappe-2 chappe-ring-2 kamailio-2 haproxy-2
     [ ${#files[@]} -gt 0 ] || refuse "there is not one result"
     [[ " ${labels[*]} " == *" $baseline "* ]] || baseline=${labels[0]}
     "$load" report "${files[@]}" --baseline "$baseline" --output "$out/page.html"
@@ -83,8 +83,9 @@ write_table() {
     say '```'
     print_versions
     say '```'
+    python3 "$here/peers/goals.py" "$out/results"
     table "One thread" haproxy chappe chappe-ring kamailio haproxy "${others[@]}"
-    table "Two threads" haproxy-2 chappe-2 kamailio-2 haproxy-2
+    table "Two threads" haproxy-2 chappe-2 chappe-ring-2 kamailio-2 haproxy-2
     across
     if [ ${#notes[@]} -gt 0 ]; then
         printf '\n# Notes\n\n'
