@@ -91,6 +91,8 @@ fn configs(
     other.session_storage = Arc::clone(sessions);
     // One ticket a handshake: a phone reconnects alone, and gets the next one when it does.
     other.send_tls13_tickets = 1;
+    // Our own record layer takes over after the handshake.
+    other.enable_secret_extraction = true;
     // No 0-RTT: a SEND could be replayed.
     other.max_early_data_size = 0;
     if options.key_log {
