@@ -155,6 +155,16 @@ impl Tls {
         }
     }
 
+    /// What [`Tls::resting`] may be at most.
+    #[cfg(test)]
+    pub(super) const RESTING: usize = 512;
+
+    /// Octets that a connection at rest holds, but for the key schedule of rustls and certificates.
+    #[cfg(test)]
+    pub(super) fn resting(&mut self) -> usize {
+        size_of::<Self>() + size_of::<(Traffic, Agreed)>() + self.pending.capacity() + self.traffic().held()
+    }
+
     /// The record layer of a connection whose handshake has ended.
     #[cfg(test)]
     pub(super) fn traffic(&mut self) -> &mut Traffic {

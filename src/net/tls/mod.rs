@@ -33,6 +33,10 @@ mod traffic;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod interop;
+#[cfg(test)]
+mod misbehaviour;
+#[cfg(test)]
 mod tests;
 
 pub use client::ClientSide;

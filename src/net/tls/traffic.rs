@@ -308,6 +308,12 @@ impl Traffic {
         self.partial.capacity() + self.message.capacity()
     }
 
+    /// Seals what no honest end would send.
+    #[cfg(test)]
+    pub(super) fn seal_as(&mut self, kind: u8, octets: &[u8], out: &mut Vec<u8>) {
+        self.seal_short(kind, octets, out).unwrap();
+    }
+
     /// As if every set of keys could seal only so many records.
     #[cfg(test)]
     pub(super) fn wear_out_after(&mut self, records: u64) {
