@@ -41,8 +41,8 @@ const fn record(kind: u8, octets: &[u8]) -> (u8, &[u8]) {
     (kind, octets)
 }
 
-const HUGE: [u8; FRAGMENT + 2] = [b'x'; FRAGMENT + 2];
-const OVER: &[u8] = HUGE.split_at(FRAGMENT + 1).0;
+static HUGE: [u8; FRAGMENT + 2] = [b'x'; FRAGMENT + 2];
+static OVER: &[u8] = HUGE.split_at(FRAGMENT + 1).0;
 const KEY_UPDATE: &[u8] = &[24, 0, 0, 1, 0];
 
 #[rstest]
