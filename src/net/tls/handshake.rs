@@ -9,9 +9,9 @@ use super::records::HEADER;
 use super::schedule::Schedule;
 use super::server::Configs;
 use super::traffic::Traffic;
-use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError};
+use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError, hello};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::server::{Acceptor, ServerConnectionData, UnbufferedServerConnection};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedConnectionCommon, UnbufferedStatus};
 use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -33,7 +33,7 @@ pub(super) struct Handshake {
 
 enum Role {
     /// Server: the ClientHello, which decides the configuration, has not wholly come.
-    Hello(Box<Acceptor>, Arc<Configs>),
+    Hello(Arc<Configs>),
     Server(Box<UnbufferedServerConnection>),
     /// Client: what to check once more if the session turns out to be a resumed one.
     Client(Box<UnbufferedClientConnection>, Arc<Outgoing>, ServerName<'static>),
@@ -58,7 +58,7 @@ pub(super) struct Ended {
 
 impl Handshake {
     pub(super) fn server(side: &ServerSide) -> Self {
-        Self::at(Role::Hello(Box::default(), side.configs()))
+        Self::at(Role::Hello(side.configs()))
     }
 
     /// The ClientHello is in `pending`.
@@ -83,11 +83,10 @@ impl Handshake {
     /// Takes all of `octets` and says whether the handshake has ended; answers and alerts go to `pending`.
     pub(super) fn open(&mut self, octets: &[u8], pending: &mut Vec<u8>) -> Result<bool, TlsError> {
         self.octets.extend_from_slice(octets);
-        if let Role::Hello(acceptor, configs) = &mut self.role {
-            match hello(acceptor, configs, octets, pending)? {
-                Some(connection) => self.role = Role::Server(Box::new(connection)),
-                None => return self.unended(),
-            }
+        if let Role::Hello(configs) = &self.role {
+            let Some(body) = hello::body(&self.octets) else { return self.unended() };
+            let connection = UnbufferedServerConnection::new(configs.offered(hello::alpn(&body)))?;
+            self.role = Role::Server(Box::new(connection));
         }
         loop {
             if self.ended() {
@@ -113,7 +112,7 @@ impl Handshake {
         let (octets, seen) = (&mut self.octets, &mut self.seen);
         let before = octets.len();
         let verdict = match &mut self.role {
-            Role::Hello(..) => Ok(()),
+            Role::Hello(_) => Ok(()),
             Role::Server(connection) => {
                 let process = UnbufferedConnectionCommon::<ServerConnectionData>::process_tls_records;
                 digest(connection, process, octets, seen, pending)
@@ -129,7 +128,7 @@ impl Handshake {
 
     fn common(&self) -> Option<&CommonState> {
         match &self.role {
-            Role::Hello(..) => None,
+            Role::Hello(_) => None,
             Role::Server(connection) => Some(connection),
             Role::Client(connection, ..) => Some(connection),
         }
@@ -175,7 +174,7 @@ impl Handshake {
         };
         let mut verdict = Ok(());
         let (secrets, schedule) = match self.role {
-            Role::Hello(..) => return Err(Error::HandshakeNotComplete.into()),
+            Role::Hello(_) => return Err(Error::HandshakeNotComplete.into()),
             Role::Server(connection) => {
                 let (secrets, kernel) = connection.dangerous_into_kernel_connection()?;
                 (secrets, if tls13 { Schedule::Tls13Server(Box::new(kernel)) } else { Schedule::Tls12Server })
@@ -203,31 +202,6 @@ fn record(octets: &[u8]) -> Option<usize> {
         return Some(octets.len());
     }
     (octets.len() >= HEADER + payload).then_some(HEADER + payload)
-}
-
-/// Reads the ClientHello for the ALPN names in it, and makes the connection that will read it once more.
-fn hello(
-    acceptor: &mut Acceptor,
-    configs: &Configs,
-    mut octets: &[u8],
-    pending: &mut Vec<u8>,
-) -> Result<Option<UnbufferedServerConnection>, TlsError> {
-    while !octets.is_empty() {
-        acceptor.read_tls(&mut octets).map_err(|_| TlsError::RecordTooLong)?;
-        match acceptor.accept() {
-            Ok(None) => {}
-            Ok(Some(accepted)) => {
-                let config = configs.offered(accepted.client_hello().alpn());
-                return Ok(Some(UnbufferedServerConnection::new(config)?));
-            }
-            Err((error, mut alert)) => {
-                // Writing to memory cannot fail.
-                let _ = alert.write_all(pending);
-                return Err(error.into());
-            }
-        }
-    }
-    Ok(None)
 }
 
 type Process<Data> =

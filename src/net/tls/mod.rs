@@ -22,6 +22,7 @@ mod credentials;
 pub mod development;
 mod error;
 mod handshake;
+mod hello;
 mod keys;
 mod offered;
 mod peers;
