@@ -97,6 +97,8 @@ fn outgoing(
         Some(identity) => builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?,
         None => builder.with_no_client_auth(),
     };
+    // Our own record layer takes over after the handshake.
+    config.enable_secret_extraction = true;
     if key_log {
         config.key_log = Arc::new(KeyLogFile::new());
     }

@@ -22,6 +22,10 @@ impl Authority {
         self.0.pem()
     }
 
+    pub(super) fn der(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
     pub(super) fn identity(&self, names: &[&str]) -> Identity {
         self.sign(params(names))
     }

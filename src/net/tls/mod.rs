@@ -2,7 +2,11 @@
 //!
 //! A [`Tls`] is one side of one connection. It owns no socket: whoever reads the socket gives the octets to
 //! [`Tls::open`], whoever writes takes the sealed octets of [`Tls::seal`] and [`Tls::seal_pending`]. So every I/O engine
-//! shares it, and another record layer can stand behind the same five methods.
+//! shares it.
+//!
+//! The handshake is rustls' (`handshake`). When it has ended, rustls hands out the keys and its own record layer goes:
+//! ours (`records`, `keys`, `traffic`) opens records straight into the caller's buffer and holds nothing while a link
+//! rests. rustls stays as what it alone can do: the next keys, and tickets (`schedule`).
 //!
 //! * [`ServerSide`] is what a listener knows: certificate, tickets, ALPN. It asks for a client certificate and accepts
 //!   any: a certificate that is unknown or self-signed is the normal case (AMB-58).
@@ -16,22 +20,33 @@ mod client;
 mod connection;
 mod credentials;
 pub mod development;
+mod error;
+mod handshake;
+mod hello;
+mod keys;
 mod offered;
 mod peers;
+mod records;
+mod schedule;
 mod server;
+mod traffic;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod interop;
+#[cfg(test)]
+mod misbehaviour;
 #[cfg(test)]
 mod tests;
 
 pub use client::ClientSide;
 pub use connection::{Opened, Tls};
 pub use credentials::{CredentialError, Identity};
+pub use error::TlsError;
 pub use peers::{PeerRelay, PeerTrust, classify, dns_names};
 pub use server::{ServerOptions, ServerSide};
 
-use rustls::CertificateError;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::sync::Arc;
 
@@ -46,50 +61,6 @@ pub const HANDSHAKE_LIMIT: usize = 32 * 1024;
 
 /// Octets of a client's certificate chain (ADV-R28); a longer one ends the connection.
 pub const CHAIN_LIMIT: usize = 16 * 1024;
-
-/// Why a connection's TLS failed. Every one is fatal to the connection; [`Tls::seal_pending`] still yields the alert.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum TlsError {
-    /// The peer's certificate does not satisfy us: chain, dates, name (RFC 4976 section 9.2) or signature.
-    #[error("certificate refused: {0}")]
-    Certificate(CertificateError),
-    /// The peer's certificate chain is over [`CHAIN_LIMIT`] octets.
-    #[error("certificate chain is too long")]
-    ChainTooLong,
-    /// The peer sent over [`HANDSHAKE_LIMIT`] octets and had not finished its handshake.
-    #[error("handshake is too long")]
-    HandshakeTooLong,
-    /// The peer ended the connection with this alert (RFC 8446 section 6.2).
-    #[error("peer's alert: {0:?}")]
-    Alert(rustls::AlertDescription),
-    /// The peer broke the protocol, or no parameters suit both.
-    #[error("protocol: {0}")]
-    Protocol(rustls::Error),
-    /// The record buffer refused octets: the peer's message exceeds what TLS permits.
-    #[error("record or handshake message is too long")]
-    RecordTooLong,
-    /// The keys of a TLS 1.2 connection have sealed as many records as they safely can.
-    #[error("keys are worn out")]
-    KeysExhausted,
-    /// Something was to be sealed before the handshake ended.
-    #[error("handshake has not ended")]
-    Handshaking,
-    /// Something was to be sealed after our close_notify.
-    #[error("connection is closed")]
-    Closed,
-}
-
-impl From<rustls::Error> for TlsError {
-    fn from(error: rustls::Error) -> Self {
-        match error {
-            // Only `offered` gives this one, and only for that reason.
-            rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => Self::ChainTooLong,
-            rustls::Error::InvalidCertificate(error) => Self::Certificate(error),
-            rustls::Error::AlertReceived(alert) => Self::Alert(alert),
-            error => Self::Protocol(error),
-        }
-    }
-}
 
 /// The cryptography of both sides, passed explicitly: the process default belongs to nobody.
 fn provider() -> Arc<CryptoProvider> {

@@ -43,8 +43,8 @@ pub(super) struct Configs {
 
 impl Configs {
     /// The configuration for a client that offers these ALPN names.
-    pub(super) fn offered<'a>(&self, alpn: Option<impl Iterator<Item = &'a [u8]>>) -> Arc<ServerConfig> {
-        let ours = alpn.is_some_and(|mut names| names.any(|name| name == ALPN_RELAY || name == ALPN_BULK));
+    pub(super) fn offered<'a>(&self, mut alpn: impl Iterator<Item = &'a [u8]>) -> Arc<ServerConfig> {
+        let ours = alpn.any(|name| name == ALPN_RELAY || name == ALPN_BULK);
         Arc::clone(if ours { &self.relay } else { &self.other })
     }
 }
@@ -91,6 +91,8 @@ fn configs(
     other.session_storage = Arc::clone(sessions);
     // One ticket a handshake: a phone reconnects alone, and gets the next one when it does.
     other.send_tls13_tickets = 1;
+    // Our own record layer takes over after the handshake.
+    other.enable_secret_extraction = true;
     // No 0-RTT: a SEND could be replayed.
     other.max_early_data_size = 0;
     if options.key_log {
