@@ -5,20 +5,16 @@
 
 use super::client::Outgoing;
 use super::keys::Keys;
-use super::records::HEADER;
 use super::schedule::Schedule;
 use super::server::Configs;
 use super::traffic::Traffic;
-use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError, hello};
+use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError, hello, records};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedConnectionCommon, UnbufferedStatus};
 use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::sync::Arc;
-
-/// Octets of a record's payload in a handshake at most, before or after it is protected (RFC 5246 section 6.2.3).
-const PAYLOAD: usize = (1 << 14) + 2048;
 
 /// A handshake that has not ended.
 pub(super) struct Handshake {
@@ -196,12 +192,10 @@ impl Handshake {
 /// The length of the first record of `octets`, when rustls may see it: it is whole, or its header is unacceptable, which
 /// rustls will find by itself.
 fn record(octets: &[u8]) -> Option<usize> {
-    let &[kind, major, _, high, low, ..] = octets else { return None };
-    let payload = usize::from(u16::from_be_bytes([high, low]));
-    if !matches!(kind, 20..=23) || major != 3 || payload >= PAYLOAD {
-        return Some(octets.len());
+    match records::handshake_length(*octets.first_chunk()?) {
+        None => Some(octets.len()),
+        Some(length) => (octets.len() >= length).then_some(length),
     }
-    (octets.len() >= HEADER + payload).then_some(HEADER + payload)
 }
 
 type Process<Data> =

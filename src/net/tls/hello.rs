@@ -2,7 +2,7 @@
 //!
 //! Nothing is judged here: what cannot be read offers nothing, and rustls, which reads the same octets next, says why.
 
-use super::records::{HEADER, content};
+use super::records::{self, HEADER, content};
 use std::borrow::Cow;
 
 /// Type of a ClientHello (RFC 8446 section 4).
@@ -28,12 +28,11 @@ pub(super) fn body(wire: &[u8]) -> Option<Cow<'_, [u8]>> {
             }
         }
         // One record holds it all, but for clients that want to be seen by nobody in between.
-        let (&[kind, _, _, high, low], after) = rest.split_first_chunk::<HEADER>()?;
-        if kind != content::HANDSHAKE {
+        let header = *rest.first_chunk()?;
+        let Some(length) = records::handshake_length(header).filter(|_| header[0] == content::HANDSHAKE) else {
             return Some(Cow::Borrowed(&[]));
-        }
-        let (payload, after) = after.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
-        rest = after;
+        };
+        let payload = &rest.split_off(..length)?[HEADER..];
         if message.is_empty() {
             message = Cow::Borrowed(payload);
         } else {
@@ -111,7 +110,8 @@ mod tests {
 
     #[test]
     fn what_is_no_client_hello_is_left_to_rustls() {
-        for wire in [b"MSRP a786hjs2".as_slice(), &[21, 3, 3, 0, 2, 1, 0], &[22, 3, 1, 0, 1, 2]] {
+        for wire in [b"MSRP a786hjs2".as_slice(), &[21, 3, 3, 0, 2, 1, 0], &[22, 3, 1, 0, 1, 2], &[22, 3, 1, 255, 255]]
+        {
             assert_eq!(read(wire), Some(vec![]));
         }
     }

@@ -63,6 +63,12 @@ impl Keys {
         self.cipher = None;
     }
 
+    /// Octets of the cipher's state (584 in aws-lc, whatever the cipher).
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.cipher.as_ref().map_or(0, |_| 584)
+    }
+
     /// Appends one record to `out` that holds the `length` octets of `parts`, at most [`FRAGMENT`].
     pub(super) fn seal<'a>(
         &mut self,

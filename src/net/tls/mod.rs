@@ -39,6 +39,8 @@ mod interop;
 mod misbehaviour;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod theirs;
 
 pub use client::ClientSide;
 pub use connection::{Opened, Tls};

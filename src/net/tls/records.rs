@@ -48,6 +48,12 @@ pub(super) fn length([kind, major, _, high, low]: [u8; HEADER], tls13: bool) -> 
     Ok(HEADER + payload)
 }
 
+/// The length of the record of a handshake whose header this is, header included; none when rustls refuses it unseen.
+pub(super) fn handshake_length([kind, major, _, high, low]: [u8; HEADER]) -> Option<usize> {
+    let payload = usize::from(u16::from_be_bytes([high, low]));
+    (matches!(kind, 20..=23) && major == 3 && payload < FRAGMENT + EXPANSION).then_some(HEADER + payload)
+}
+
 /// The first record of `octets` and what follows it; none while it has not wholly come.
 pub(super) fn split(octets: &[u8], tls13: bool) -> Result<Option<(Record<'_>, &[u8])>, TlsError> {
     let Some((&header, rest)) = octets.split_first_chunk() else { return Ok(None) };

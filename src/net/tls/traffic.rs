@@ -308,6 +308,12 @@ impl Traffic {
         self.partial.capacity() + self.message.capacity()
     }
 
+    /// Octets of keys that can be made again and of what rustls keeps.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.rx.kept() + self.tx.kept() + self.schedule.kept()
+    }
+
     /// Seals what no honest end would send.
     #[cfg(test)]
     pub(super) fn seal_as(&mut self, kind: u8, octets: &[u8], out: &mut Vec<u8>) {
