@@ -256,8 +256,11 @@ impl Connection {
                 let mut under_way = self.batch.borrow_mut();
                 under_way.ends.clear();
                 under_way.out = 0;
-                seal(tls, batch, &mut scratch.lengths, &mut sealed, &mut under_way.ends)?;
-                under_way.acknowledge(socket.write(sealed, calls)?)
+                let whole = seal(tls, batch, &mut scratch.lengths, &mut sealed, &mut under_way.ends);
+                // Without what was sealed before a failure the other end could not read the alert that follows.
+                let out = socket.write(sealed, calls)?;
+                whole?;
+                under_way.acknowledge(out)
             }
             None => {
                 let mut slices = Vec::with_capacity(batch.spans.len());

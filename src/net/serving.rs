@@ -16,6 +16,8 @@ use crate::relay::{CloseReason, LinkId, Meta};
 
 /// Octets of ciphertext read at once.
 const READ: usize = 64 << 10;
+/// A record that an earlier read has begun brings so many octets more.
+const BEGUN: usize = 17 << 10;
 /// The other end has this long to take our last octets.
 pub(super) const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -134,8 +136,8 @@ impl Shard {
             let mut guard = self.state.borrow_mut();
             let state = &mut *guard;
             debug_assert!(state.plain.is_empty(), "plaintext of another link");
-            if state.plain.capacity() < octets.len() {
-                state.plain.reserve(READ.max(octets.len()));
+            if state.plain.capacity() < octets.len() + BEGUN {
+                state.plain.reserve(READ + BEGUN);
             }
             let opened = match connection.tls().as_mut() {
                 None => {
