@@ -180,6 +180,7 @@ impl Shard {
         loop {
             tokio::time::sleep(REST).await;
             let relay = &mut self.state.borrow_mut().relay;
+            let before = self.awake.borrow().len();
             self.awake.borrow_mut().retain(|(id, connection)| {
                 let Some(connection) = connection.upgrade() else { return false };
                 let rests = connection.rests();
@@ -188,6 +189,11 @@ impl Shard {
                 }
                 !rests
             });
+            if self.awake.borrow().len() < before {
+                relay.shrink();
+                self.awake.borrow_mut().shrink_to_fit();
+                super::engine::shrink();
+            }
         }
     }
 

@@ -183,6 +183,11 @@ pub fn buffer() -> Vec<u8> {
     SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
+/// Lets go of the buffers that no write has at the moment.
+pub fn shrink() {
+    SPARE.set(Vec::new());
+}
+
 /// Takes a buffer back.
 fn give_back(mut buffer: Vec<u8>) {
     buffer.clear();

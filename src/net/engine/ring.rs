@@ -30,7 +30,7 @@ use super::{Calls, Dismantled, Late, buffer, give_back};
 /// Operations that can be begun between two system calls; more make one in between.
 pub const ENTRIES: u32 = 1024;
 /// Octets that a read waits with: a short message with its head, or a few responses.
-const FIRST: usize = 2 << 10;
+const FIRST: usize = 1 << 10;
 
 thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
