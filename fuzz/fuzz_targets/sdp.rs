@@ -2,8 +2,8 @@
 #![no_main]
 
 use chappe::sdp::{
-    Address, Content, Description, Draft, Fingerprint, Hash, Limits, MessageSection, Mode, Offer, Offered, Origin, OurUri,
-    Ownership, Rules, Slot, Toward, Tunnel, Tunnels, assess_answer, rewrite_answer, rewrite_offer, update,
+    Address, Content, Description, Draft, Fingerprint, Hash, Limits, MessageSection, Mode, Offer, Offered, Origin,
+    OurUri, Ownership, Rules, Slot, Toward, Tunnel, Tunnels, assess_answer, rewrite_answer, rewrite_offer, update,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -46,9 +46,9 @@ impl Tunnel {
     }
 }
 
-/// Whether c= and m= name the same place as a URI of the path (RFC 6714 section 4.4, SDP-37). Any address of one name may be any
-/// address of the other; the caller resolves names, and gives what it found for the c= line and for the URIs of the
-/// path in order. A literal needs no resolution.
+/// Whether c= and m= name the same place as a URI of the path (RFC 6714 section 4.4, SDP-37). Any address of one name
+/// may be any address of the other; the caller resolves names, and gives what it found for the c= line and for the
+/// URIs of the path in order. A literal needs no resolution.
 pub fn address_matches_path(
     section: &MessageSection<'_>,
     of_connection_line: &[IpAddr],

@@ -136,7 +136,8 @@ pub(super) fn values<'l, 'a>(lines: &'l [Line<'a>], name: Attribute) -> impl Ite
     lines.iter().filter_map(Line::attribute).filter(move |(other, _)| *other == name).map(|(_, value)| value)
 }
 
-/// Every line is `letter=`, the first one is the version, one before the m-lines is the origin; empty lines only at the end.
+/// Every line is `letter=`, the first one is the version, one before the m-lines is the origin; empty lines only at
+/// the end.
 fn check_lines(lines: &[Line<'_>]) -> Result<(), DescriptionFault> {
     if lines.first().map(|line| line.text.trim_ascii_end()) != Some(b"v=0") {
         return Err(DescriptionFault::Version);

@@ -24,7 +24,8 @@ impl<'a> File<'a> {
     }
 }
 
-/// The size in a selector. Names may hold anything in quotes; a selector whose quotes are not closed says nothing (ADV-S21).
+/// The size in a selector. Names may hold anything in quotes; a selector whose quotes are not closed says nothing
+/// (ADV-S21).
 fn size(selector: &[u8]) -> Option<u64> {
     if selector.iter().filter(|octet| **octet == b'"').count() % 2 != 0 {
         return None;

@@ -6,8 +6,8 @@
 //! 1. [`Description::parse`] splits octets into lines and m-lines; [`Offer::assess`] reads each m=message section as a
 //!    [`MessageSection`], holds it against the [`Rules`] of the leg and gives it a [`Mode`].
 //! 2. [`Offer::refusal`] says with which status the offer is refused if nothing of it remains.
-//! 3. For each anchored m-line the caller makes an [`OurUri`] for either leg. [`rewrite_offer`] puts those of the far leg
-//!    in the places of the peer's, [`Origin::issue`] adds the o= line.
+//! 3. For each anchored m-line the caller makes an [`OurUri`] for either leg. [`rewrite_offer`] puts those of the far
+//!    leg in the places of the peer's, [`Origin::issue`] adds the o= line.
 //! 4. [`assess_answer`] compares the answer with the offer that was sent; [`rewrite_answer`] makes of it what the first
 //!    side is told. [`Connects`] says who opens each leg's connection, [`Fingerprints`] whom to expect there.
 //! 5. A later offer goes through [`update`] and [`Change::of`] first: what stays keeps its URI and its connection.
@@ -17,11 +17,11 @@
 //!
 //! # Why lines, and no model of a description
 //!
-//! What need not change must come out octet for octet: other media belong to others, a signature may cover a part of
-//! the text (`a=identity`), and file attributes are compared by their octets. A parser that keeps fields and prints them
-//! again does not give that: `sdp-types` writes CRLF where LF stood, prints `r=3600` as `r=1h`, joins runs of spaces,
-//! refuses attributes that are not UTF-8, and brings lines that stand elsewhere into the order of the grammar. So a
-//! description is kept as its lines, and only lines that change are written.
+//! What need not change must come out octet for octet: other media belong to others, and file attributes are compared
+//! by their octets. A parser that keeps fields and prints them again does not give that: `sdp-types` writes CRLF where
+//! LF stood, prints `r=3600` as `r=1h`, joins runs of spaces, refuses attributes that are not UTF-8, and brings lines
+//! that stand elsewhere into the order of the grammar. So a description is kept as its lines, and only lines that
+//! change are written.
 //!
 //! Everything is bounded by [`Limits`], and each step is linear in the octets of the description.
 

@@ -48,7 +48,8 @@ pub struct Rules {
     pub accept_loopback: bool,
     /// Which offers become tunnels.
     pub tunnels: Tunnels,
-    /// The protocol of the other leg; none for the same. Only this changes it: TLS is never given up otherwise (SDP-63).
+    /// The protocol of the other leg; none for the same. Only this changes it: TLS is never given up otherwise
+    /// (SDP-63).
     pub interworking: Option<Protocol>,
     /// Blocked types and the longest message.
     pub content: Content,

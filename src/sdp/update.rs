@@ -14,8 +14,8 @@ pub enum Update {
     Changed,
 }
 
-/// Compares two descriptions of one side. The text decides: an origin whose version runs backwards or stands still while
-/// the text changes is a change, and one that counts on over the same text is none (ADV-S20).
+/// Compares two descriptions of one side. The text decides: an origin whose version runs backwards or stands still
+/// while the text changes is a change, and one that counts on over the same text is none (ADV-S20).
 pub fn update(before: &Description<'_>, now: &Description<'_>) -> Result<Update, DescriptionFault> {
     if now.media_lines().len() < before.media_lines().len() {
         return Err(DescriptionFault::FewerSections);
@@ -41,14 +41,14 @@ pub enum Change {
         /// Whether the first hop is another one, so that a new connection is needed where we connect.
         reconnect: bool,
     },
-    /// Another session of the peer, or its connection is gone: a new target path, a new connection, and a new URI of ours
-    /// on this leg alone. The old URI is good for another 30 s (SDP-11, SDP-93).
+    /// Another session of the peer, or its connection is gone: a new target path, a new connection, and a new URI of
+    /// ours on this leg alone. The old URI is good for another 30 s (SDP-11, SDP-93).
     Replaced,
 }
 
 impl Change {
-    /// What became of a section; none where there is no MSRP section with a port. `connected` says whether the leg has a
-    /// usable connection, or is still waiting for its first one.
+    /// What became of a section; none where there is no MSRP section with a port. `connected` says whether the leg
+    /// has a usable connection, or is still waiting for its first one.
     pub fn of(before: Option<&MessageSection<'_>>, now: Option<&MessageSection<'_>>, connected: bool) -> Change {
         let (before, now) = match (before, now) {
             (None, None) => return Change::None,

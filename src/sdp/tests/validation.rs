@@ -136,6 +136,14 @@ fn adv_s11_line_feeds_alone_and_text_that_is_no_utf_8() {
 }
 
 #[test]
+fn adv_s11_a_line_of_ours_ends_like_the_one_it_replaces() {
+    let mixed = PLAIN.replace("v=0\n", "v=0\r\n").replace("a=setup:active\n", "a=setup:active\r\n");
+    let sent = Anchor::default().offer(&mixed);
+    let ends = |start: &str| sent.split_inclusive('\n').find(|line| line.starts_with(start)).unwrap().ends_with("\r\n");
+    assert!(ends("v=0") && ends("o=") && ends("a=setup") && !ends("m=") && !ends("a=path"), "{sent:?}");
+}
+
+#[test]
 fn sdp_14_and_sdp_15_types_are_matched_as_senders_must() {
     let text = with("a=accept-types", "a=accept-types:Text/Plain;charset=\"a b\" image/* ;x");
     let types = section(&text).unwrap().accept_types;
@@ -158,12 +166,12 @@ fn sdp_5_the_connection_line_is_kept_apart_from_the_path() {
 }
 
 #[test]
-fn sdp_4_and_amb_66_equal_ports_and_equal_uris_relate_nothing() {
+fn sdp_4_and_sdp_97_equal_ports_and_equal_uris_relate_nothing() {
     let one = PLAIN.split_once("m=").unwrap().1;
     let text = format!("{PLAIN}m={one}");
     assert_eq!(assess(&text, &Rules::default()).modes(), [Mode::Anchored, Mode::Anchored]);
     let sent = Anchor::default().offer(&text);
-    // SDP-97: each has a URI of ours for itself.
+    // AMB-66: each has a URI of ours for itself.
     assert!(sent.contains("/ourB0;tcp") && sent.contains("/ourB1;tcp"), "{sent}");
 }
 
