@@ -72,7 +72,7 @@ fn sdp_3_not_acceptable(#[case] start: &str, #[case] line: &str, #[case] fault: 
 #[case::adv_s30_trailing_dot("a=path", "a=path:msrp://XN--A.Example.:2855/y;tcp")]
 #[case::adv_s22_nothing_accepted_by_size("a=setup", "a=max-size:0")]
 #[case::adv_s22_forty_digits("a=setup", "a=max-size:9999999999999999999999999999999999999999")]
-fn sdp_9_tolerated(#[case] start: &str, #[case] line: &str) {
+fn what_is_tolerated(#[case] start: &str, #[case] line: &str) {
     assert_eq!(refused(&with(start, line), &Rules::default()), None);
 }
 
