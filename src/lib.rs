@@ -1,6 +1,6 @@
 //! Chappe: an MSRP relay engine (RFC 4975, RFC 4976).
 //!
-//! WIRE ([`msrp`], [`auth`], [`sdp`]) and CORE ([`relay`]) are plain state and values: they build with
+//! WIRE ([`msrp`], [`auth`], [`sdp`], [`sip::framing`]) and CORE ([`relay`]) are plain state and values: they build with
 //! `--no-default-features`, without a runtime, a socket or a clock. Everything else is behind the feature `net`.
 
 #[cfg(feature = "net")]
@@ -24,3 +24,4 @@ pub mod net;
 pub mod observe;
 pub mod relay;
 pub mod sdp;
+pub mod sip;

@@ -1,0 +1,20 @@
+//! The control plane's way to the network: SIP messages in and out (RFC 3261 section 18).
+//!
+//! ```text
+//!   sockets ── transport ── framing ── gate ──> Arrival ──> bridge ──> the SIP library ──> (the B2BUA)
+//!                  ▲                     │ answer                          │
+//!                  └─────────────────────┴────── octets ───────────────────┘
+//! ```
+//!
+//! * [`framing`] is pure: octets in, whole messages or typed faults out. What it hands on is written anew in one form, so that
+//!   a reader behind it meets no folding, no compact name, no missing length and no octet it cannot decode.
+//! * [`gate`] says which well-formed requests are not for us: other methods, other URI schemes.
+//! * [`answer`] writes the responses that need no transaction (RFC 3261 section 8.2.7).
+//! * [`transport`] owns the sockets, with a bound on everything.
+//! * [`bridge`] presents the transport to the SIP library, whose types stay behind it.
+//!
+//! The first three build without a runtime.
+
+pub mod answer;
+pub mod framing;
+pub mod gate;
