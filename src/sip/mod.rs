@@ -18,3 +18,5 @@
 pub mod answer;
 pub mod framing;
 pub mod gate;
+#[cfg(feature = "net")]
+pub mod transport;

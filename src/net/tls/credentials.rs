@@ -71,7 +71,7 @@ pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, C
 }
 
 /// The roots in these PEM texts; every text must hold at least one, and every one must be usable.
-pub(super) fn roots(texts: &[impl AsRef<[u8]>]) -> Result<RootCertStore, CredentialError> {
+pub(crate) fn roots(texts: &[impl AsRef<[u8]>]) -> Result<RootCertStore, CredentialError> {
     let mut store = RootCertStore::empty();
     for text in texts {
         for (place, root) in certificates(text.as_ref())?.into_iter().enumerate() {

@@ -46,6 +46,8 @@ pub use client::ClientSide;
 pub use connection::{Opened, Tls};
 pub use credentials::{CredentialError, Identity};
 pub use error::TlsError;
+pub(crate) use credentials::roots;
+pub(crate) use offered::Offered;
 pub use peers::{PeerRelay, PeerTrust, classify, dns_names};
 pub use server::{ServerOptions, ServerSide};
 
@@ -65,7 +67,7 @@ pub const HANDSHAKE_LIMIT: usize = 32 * 1024;
 pub const CHAIN_LIMIT: usize = 16 * 1024;
 
 /// The cryptography of both sides, passed explicitly: the process default belongs to nobody.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     use aws_lc_rs::kx_group;
     // The cheap exchanges first; a peer that insists on another one still gets it.
     let kx_groups = vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1, kx_group::X25519MLKEM768];

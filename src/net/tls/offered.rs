@@ -14,9 +14,9 @@ use x509_parser::prelude::X509Certificate;
 
 /// Accepts every chain of at most [`CHAIN_LIMIT`] octets whose leaf's key signed this handshake.
 #[derive(Debug)]
-pub(super) struct Offered {
+pub(crate) struct Offered {
     /// The signatures we can check, and so ask for.
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ClientCertVerifier for Offered {

@@ -1,0 +1,222 @@
+//! Starting and stopping.
+
+#![expect(clippy::disallowed_methods, reason = "one task per listener")]
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{OnceCell, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use super::flow::{Closing, Out, Way};
+use super::rate::Rates;
+use super::{Counts, Event, Flow, Listen, Protocol, SendError, Settings, Target};
+use crate::net::address::Addresses;
+use crate::net::clock::Clock;
+use crate::net::socket;
+use crate::sip::answer::Answers;
+
+/// Between two looks at which addresses have become quiet.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// What all tasks of a transport share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) counts: Arc<Counts>,
+    pub(super) answers: Answers,
+    pub(super) rates: Rates,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) inbox: mpsc::Sender<Event>,
+    pub(super) dialled: DashMap<Target, Arc<OnceCell<Flow>>>,
+    pub(super) stop: watch::Sender<bool>,
+    /// Connections that are served.
+    pub(super) flows: DashMap<u64, Flow>,
+    pub(super) flow_numbers: AtomicU64,
+    tasks: watch::Sender<usize>,
+    udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
+}
+
+/// SIP's sockets, serving.
+#[derive(Debug)]
+pub struct Transport {
+    shared: Arc<Shared>,
+    listening: Vec<(Protocol, SocketAddr)>,
+}
+
+/// A task that [`Transport::stop`] waits for, while this lives.
+pub(super) struct Task(Arc<Shared>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.tasks.send_modify(|tasks| *tasks -= 1);
+    }
+}
+
+/// Why a transport does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A TLS listener needs [`Settings::server`].
+    #[error("a TLS listener without a certificate")]
+    NoCertificate,
+    /// A listener cannot be bound.
+    #[error("cannot bind {protocol} {address}: {error}")]
+    Bind {
+        /// Its protocol.
+        protocol: Protocol,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl Shared {
+    /// Notes that a task has begun.
+    pub(super) fn task(self: &Arc<Self>) -> Task {
+        self.tasks.send_modify(|tasks| *tasks += 1);
+        Task(self.clone())
+    }
+
+    /// Forgets now and then which addresses were busy.
+    async fn sweep(self: Arc<Self>) {
+        let _task = self.task();
+        let mut stop = self.stop.subscribe();
+        while tokio::time::timeout(SWEEP, stop.wait_for(|stopping| *stopping)).await.is_err() {
+            self.rates.sweep(self.clock.now());
+            self.addresses.sweep(self.clock.now());
+        }
+    }
+}
+
+impl Transport {
+    /// Binds all listeners, then serves them on this runtime. What comes in is in the second half.
+    pub fn start(settings: Settings, listen: &[Listen]) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
+        let (mut udp, mut streams, mut listening) = (Vec::new(), Vec::new(), Vec::new());
+        for &Listen { protocol, address } in listen {
+            let tls = match (protocol, &settings.server) {
+                (Protocol::Tls, Some(server)) => Some(TlsAcceptor::from(server.clone())),
+                (Protocol::Tls, None) => return Err(StartError::NoCertificate),
+                _ => None,
+            };
+            let bound = if protocol == Protocol::Udp {
+                bind_udp(address).map(|(socket, address)| {
+                    udp.push((Arc::new(socket), address));
+                    address
+                })
+            } else {
+                bind_tcp(address).map(|(listener, address)| {
+                    streams.push((listener, tls));
+                    address
+                })
+            };
+            listening.push((protocol, bound.map_err(|error| StartError::Bind { protocol, address, error })?));
+        }
+        let (inbox, events) = mpsc::channel(settings.inbox);
+        let shared = Arc::new(Shared {
+            clock: Clock::start(),
+            counts: Arc::default(),
+            answers: Answers::default(),
+            rates: Rates::new(settings.messages_per_second, settings.burst),
+            addresses: Arc::default(),
+            inbox,
+            dialled: DashMap::new(),
+            stop: watch::Sender::new(false),
+            flows: DashMap::new(),
+            flow_numbers: AtomicU64::new(0),
+            tasks: watch::Sender::new(0),
+            udp: udp.clone(),
+            settings,
+        });
+        for (socket, local) in udp {
+            tokio::spawn(shared.clone().read_datagrams(socket, local, shared.task()));
+        }
+        for (listener, tls) in streams {
+            tokio::spawn(shared.clone().accept(listener, tls, shared.task()));
+        }
+        tokio::spawn(shared.clone().sweep());
+        Ok((Transport { shared, listening }, events))
+    }
+
+    /// The addresses of the listeners, in the order in which they were given.
+    pub fn listening(&self) -> &[(Protocol, SocketAddr)] {
+        &self.listening
+    }
+
+    /// What was carried and dropped.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.shared.counts
+    }
+
+    /// A handle that connects, for tasks that do not own the transport.
+    pub fn dialer(&self) -> Dialer {
+        Dialer(self.shared.clone())
+    }
+
+    /// The flow to a target; waits for a connection, within the deadline of the settings.
+    pub async fn connect(&self, target: &Target) -> Result<Flow, SendError> {
+        self.dialer().connect(target).await
+    }
+
+    /// Stops listening, lets each connection write what waits for it, and closes all within `grace`.
+    pub async fn stop(self, grace: Duration) {
+        let Transport { shared, listening: _ } = self;
+        let end = |how| {
+            for flow in &shared.flows {
+                flow.end(how);
+            }
+        };
+        let mut tasks = shared.tasks.subscribe();
+        shared.stop.send_replace(true);
+        end(Closing::Drain);
+        if tokio::time::timeout(grace, tasks.wait_for(|tasks| *tasks == 0)).await.is_err() {
+            end(Closing::Abort);
+            // Nothing waits for a peer any more; only the last events may wait for room.
+            let _ = tokio::time::timeout(grace, tasks.wait_for(|tasks| *tasks == 0)).await;
+        }
+    }
+}
+
+fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
+    let socket = std::net::UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    let socket = UdpSocket::from_std(socket)?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::from_std(socket::listen(address, false)?)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Makes flows.
+#[derive(Clone, Debug)]
+pub struct Dialer(Arc<Shared>);
+
+impl Dialer {
+    /// See [`Transport::connect`].
+    pub async fn connect(&self, target: &Target) -> Result<Flow, SendError> {
+        if target.protocol == Protocol::Udp { self.datagrams(target.address) } else { self.0.reach(target).await }
+    }
+
+    fn datagrams(&self, remote: SocketAddr) -> Result<Flow, SendError> {
+        let own = self.0.udp.iter().find(|(_, local)| local.is_ipv4() == remote.is_ipv4());
+        let (socket, local) = own.ok_or(SendError::NoListener)?;
+        Ok(Flow::new(Way {
+            protocol: Protocol::Udp,
+            local: *local,
+            remote,
+            trust: self.0.settings.trusted.address(remote.ip()),
+            out: Out::Datagrams(socket.clone()),
+            counts: self.0.counts.clone(),
+        }))
+    }
+}
