@@ -46,9 +46,9 @@ pub fn has_tag(value: &str) -> bool {
             b'>' => inside = false,
             b';' if !inside => {
                 let param = value[i + 1..].split([';', '?']).next().unwrap_or("");
-                let named = param.split_once('=').is_some_and(|(name, value)| {
-                    name.trim().eq_ignore_ascii_case("tag") && !value.trim().is_empty()
-                });
+                let named = param
+                    .split_once('=')
+                    .is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case("tag") && !value.trim().is_empty());
                 if named {
                     return true;
                 }

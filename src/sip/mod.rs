@@ -16,6 +16,8 @@
 //! The first three build without a runtime.
 
 pub mod answer;
+#[cfg(feature = "net")]
+pub mod bridge;
 pub mod framing;
 pub mod gate;
 #[cfg(feature = "net")]

@@ -44,9 +44,9 @@ mod theirs;
 
 pub use client::ClientSide;
 pub use connection::{Opened, Tls};
+pub(crate) use credentials::roots;
 pub use credentials::{CredentialError, Identity};
 pub use error::TlsError;
-pub(crate) use credentials::roots;
 pub(crate) use offered::Offered;
 pub use peers::{PeerRelay, PeerTrust, classify, dns_names};
 pub use server::{ServerOptions, ServerSide};

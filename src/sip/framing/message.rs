@@ -61,7 +61,8 @@ fn write(lines: &Lines<'_>, head: &Head, body: &[u8]) -> Bytes {
             top = false;
             put(&mut out, &["Via: ", &head.via.to_string(), "\r\n"]);
             // Other values of the same line get a line of their own: not every reader splits at commas.
-            let rest = std::str::from_utf8(&line.value).ok().and_then(|v| Via::first(v).ok()).map_or("", |(_, rest)| rest);
+            let rest =
+                std::str::from_utf8(&line.value).ok().and_then(|v| Via::first(v).ok()).map_or("", |(_, rest)| rest);
             if !rest.is_empty() {
                 put(&mut out, &["Via: ", rest, "\r\n"]);
             }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::flow::{Closing, Out, Way};
 use super::server::Shared;
-use super::{Arrival, Loss, Event, Flow, Protocol, Trust};
+use super::{Arrival, Event, Flow, Loss, Protocol, Trust};
 use crate::net::address::Permit;
 use crate::sip::framing::{Broken, Framed, Stream};
 use crate::sip::gate;
@@ -79,12 +79,7 @@ impl Shared {
     }
 
     /// Reads until the connection is to be closed.
-    async fn read<S: AsyncRead>(
-        &self,
-        read: &mut ReadHalf<S>,
-        flow: &Flow,
-        closes: &mut watch::Receiver<Closing>,
-    ) {
+    async fn read<S: AsyncRead>(&self, read: &mut ReadHalf<S>, flow: &Flow, closes: &mut watch::Receiver<Closing>) {
         let mut stream = Stream::new(flow.remote(), self.settings.limits);
         let mut buffer = vec![0; 4096];
         let mut heard = self.clock.now();

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::flow::{Out, Way};
 use super::server::{Shared, Task};
-use super::{Arrival, Loss, Event, Flow, Protocol};
+use super::{Arrival, Event, Flow, Loss, Protocol};
 use crate::sip::framing::{Broken, datagram};
 use crate::sip::gate;
 

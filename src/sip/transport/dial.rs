@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 
 use super::connection::Ends;
 use super::server::Shared;
-use super::{Loss, Flow, Protocol, SendError, Target, Trust};
+use super::{Flow, Loss, Protocol, SendError, Target, Trust};
 use crate::net::address::Bounds;
 use crate::net::socket;
 

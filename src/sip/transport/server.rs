@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "one task per listener")]
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -15,11 +15,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::flow::{Closing, Out, Way};
 use super::rate::Rates;
-use super::{Counts, Event, Flow, Listen, Protocol, SendError, Settings, Target};
+use super::{Counts, Event, Flow, Listen, Protocol, SendError, Settings, Target, Trust};
 use crate::net::address::Addresses;
 use crate::net::clock::Clock;
 use crate::net::socket;
 use crate::sip::answer::Answers;
+use crate::sip::framing::{Broken, Echo, Fault};
 
 /// Between two looks at which addresses have become quiet.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -204,19 +205,34 @@ pub struct Dialer(Arc<Shared>);
 impl Dialer {
     /// See [`Transport::connect`].
     pub async fn connect(&self, target: &Target) -> Result<Flow, SendError> {
-        if target.protocol == Protocol::Udp { self.datagrams(target.address) } else { self.0.reach(target).await }
+        if target.protocol != Protocol::Udp {
+            return self.0.reach(target).await;
+        }
+        let own = self.0.udp.iter().find(|(_, local)| local.is_ipv4() == target.address.is_ipv4());
+        let (_, local) = own.ok_or(SendError::NoListener)?;
+        self.datagrams(*local, target.address)
     }
 
-    fn datagrams(&self, remote: SocketAddr) -> Result<Flow, SendError> {
-        let own = self.0.udp.iter().find(|(_, local)| local.is_ipv4() == remote.is_ipv4());
-        let (socket, local) = own.ok_or(SendError::NoListener)?;
+    /// The flow from the UDP listener at `local`.
+    pub fn datagrams(&self, local: SocketAddr, remote: SocketAddr) -> Result<Flow, SendError> {
+        let (socket, local) = self.0.udp.iter().find(|(_, own)| *own == local).ok_or(SendError::NoListener)?;
         Ok(Flow::new(Way {
             protocol: Protocol::Udp,
             local: *local,
             remote,
-            trust: self.0.settings.trusted.address(remote.ip()),
+            trust: self.trusted(remote.ip()),
             out: Out::Datagrams(socket.clone()),
             counts: self.0.counts.clone(),
         }))
+    }
+
+    /// Whether an address is in a trusted network.
+    pub fn trusted(&self, address: IpAddr) -> Option<Trust> {
+        self.0.settings.trusted.address(address)
+    }
+
+    /// Counts a fault that was found later, and answers it where it may be answered.
+    pub fn refuse(&self, flow: &Flow, fault: Fault, echo: Option<Echo>) {
+        self.0.refuse(flow, &Broken { fault, echo });
     }
 }

@@ -107,7 +107,8 @@ fn s7_3_3_compact_names_folds_and_bare_line_feeds_come_out_in_one_form() {
 #[case("SIP/2.0/UDP h;received=6.6.6.6;rport=6", "SIP/2.0/UDP h;received=192.0.2.77;rport=5099", 5099)]
 #[case("SIP/2.0/TLS [2001:db8::1]", "SIP/2.0/TLS [2001:db8::1];received=192.0.2.77", 5061)]
 fn rfc3581_via_is_marked_with_the_source(#[case] via: &str, #[case] marked: &str, #[case] port: u16) {
-    let message = one(options("", "").replace("SIP/2.0/TCP c.example:5060;branch=z9hG4bKa;rport", via).as_bytes()).unwrap();
+    let message =
+        one(options("", "").replace("SIP/2.0/TCP c.example:5060;branch=z9hG4bKa;rport", via).as_bytes()).unwrap();
     assert_eq!(message.head.via.to_string(), marked);
     assert!(text(&message).contains(&format!("Via: {marked}\r\n")));
     assert_eq!(message.echo.unwrap().vias, [marked]);

@@ -1,7 +1,7 @@
 //! A transport on loopback, and raw sockets against it.
 
-mod limits;
 mod flows;
+mod limits;
 mod secure;
 mod stop;
 
