@@ -6,10 +6,11 @@
 )]
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use rsipstack::Error;
 use rsipstack::platform::CancellationToken;
 use rsipstack::platform::mpsc::{self, Receiver, UnboundedSender};
@@ -19,12 +20,17 @@ use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 use tokio::sync::Semaphore;
 
-use crate::sip::transport::{Flow, Protocol};
+use crate::sip::transport::{Flow, Protocol, Trust};
 
-/// Open connections, by the address that the library has for each.
+/// Which connection: no two open ones share all of this.
+type Ends = (Protocol, SocketAddr, SocketAddr);
+
+/// Open connections.
 #[derive(Default)]
 pub(super) struct Lines {
-    open: DashMap<SipAddr, Line>,
+    open: DashMap<Ends, Line>,
+    /// The same by the far end, which is all that the library knows; seldom more than one.
+    far: DashMap<SipAddr, Vec<Flow>>,
 }
 
 struct Line {
@@ -42,28 +48,23 @@ impl Lines {
         endpoint: &EndpointInnerRef,
         outgoing: usize,
     ) -> Option<SipConnection> {
-        let address = address(flow);
-        if let Some(line) = self.open.get(&address).filter(|line| line.flow.is(flow)) {
+        if let Some(line) = self.open.get(&ends(flow)).filter(|line| line.flow.is(flow)) {
             return Some(line.connection.clone());
         }
         let (holds, held) = mpsc::unbounded_channel();
         let (sender, receiver) = mpsc::channel(outgoing);
         let token = CancellationToken::new();
-        let made = ChannelConnection::create_connection_bounded(held, sender, address.clone(), Some(token)).await;
+        let made = ChannelConnection::create_connection_bounded(held, sender, address(flow), Some(token)).await;
         let connection = SipConnection::Channel(made.ok()?);
         let line = Line { flow: flow.clone(), connection: connection.clone(), _holds: holds };
-        match self.open.entry(address) {
+        match self.open.entry(ends(flow)) {
             // Another task was faster.
-            dashmap::Entry::Occupied(other) if other.get().flow.is(flow) => {
-                return Some(other.get().connection.clone());
-            }
-            dashmap::Entry::Occupied(mut other) => {
-                other.insert(line);
-            }
-            dashmap::Entry::Vacant(free) => {
-                free.insert(line);
-            }
+            Entry::Occupied(other) if other.get().flow.is(flow) => return Some(other.get().connection.clone()),
+            // The ends were in use before, and the news that they are free is still under way.
+            Entry::Occupied(mut other) => drop(other.insert(line)),
+            Entry::Vacant(free) => drop(free.insert(line)),
         }
+        self.far.entry(address(flow)).or_default().push(flow.clone());
         endpoint.transport_layer.add_connection(connection.clone());
         tokio::spawn(drain(receiver, flow.clone()));
         if !flow.is_open() {
@@ -75,12 +76,23 @@ impl Lines {
     }
 
     pub(super) fn close(&self, flow: &Flow) {
-        self.open.remove_if(&address(flow), |_, line| line.flow.is(flow));
+        self.open.remove_if(&ends(flow), |_, line| line.flow.is(flow));
+        self.far.remove_if_mut(&address(flow), |_, flows| {
+            flows.retain(|one| !one.is(flow));
+            flows.is_empty()
+        });
     }
 
-    pub(super) fn flow(&self, address: &SipAddr) -> Option<Flow> {
-        self.open.get(address).map(|line| line.flow.clone())
+    /// Why the far end of a connection is trusted. Where it has several connections they must agree.
+    pub(super) fn trust(&self, address: &SipAddr) -> Option<Trust> {
+        let flows = self.far.get(address)?;
+        let trust = flows.first()?.trust()?;
+        flows.iter().all(|flow| flow.trust() == Some(trust)).then(|| trust.clone())
     }
+}
+
+fn ends(flow: &Flow) -> Ends {
+    (flow.protocol(), flow.local(), flow.remote())
 }
 
 /// Takes what the library sends to one connection. Never waits for the peer: a message that finds no room is counted as lost.

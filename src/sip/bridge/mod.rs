@@ -138,14 +138,14 @@ impl Bridge {
         Ok((connection, lines::address(&flow)))
     }
 
-    /// The flow that a request came on, from its connection and, on UDP, from the Via that we have marked.
+    /// Why the sender of a request is trusted, if it is: known from its connection or, on UDP, from the Via that we marked.
     pub fn trust(&self, request: &Request, connection: Option<&SipConnection>) -> Option<Trust> {
         match connection? {
             SipConnection::Udp(_) => {
                 let (_, from) = SipConnection::parse_target_from_via(request_via(request)?).ok()?;
                 self.joint.dialer.trusted(from.host.try_into().ok()?)
             }
-            line => self.joint.lines.flow(line.get_addr()).and_then(|flow| flow.trust().cloned()),
+            line => self.joint.lines.trust(line.get_addr()),
         }
     }
 }

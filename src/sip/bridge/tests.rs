@@ -19,19 +19,29 @@ struct Rig {
 
 /// An endpoint that answers OPTIONS with 200 and keeps everything else.
 async fn rig(options: Options) -> Rig {
+    rig_with(options, Settings::default()).await
+}
+
+/// The same; BYE is answered 200 to who is trusted, 403 to others.
+async fn rig_with(options: Options, settings: Settings) -> Rig {
     let address = "127.0.0.1:0".parse().unwrap();
     let listen = [Listen { protocol: Protocol::Udp, address }, Listen { protocol: Protocol::Tcp, address }];
-    let (transport, events) = Transport::start(Settings::default(), &listen).unwrap();
+    let (transport, events) = Transport::start(settings, &listen).unwrap();
     let (bridge, mut incoming) = Bridge::new(&transport, options).await.unwrap();
     let bridge = Arc::new(bridge);
     let mut tasks = JoinSet::new();
     let served = bridge.clone();
     tasks.spawn(async move { served.serve(events).await });
+    let judging = bridge.clone();
     tasks.spawn(async move {
         let mut kept = Vec::new();
         while let Some(mut transaction) = incoming.recv().await {
             if transaction.original.method == Method::Options {
                 transaction.reply(StatusCode::OK).await.unwrap();
+            } else if transaction.original.method == Method::Bye {
+                let trust = judging.trust(&transaction.original, transaction.connection.as_ref());
+                let status = if trust == Some(Trust::Address) { StatusCode::OK } else { StatusCode::Forbidden };
+                transaction.reply(status).await.unwrap();
             } else {
                 kept.push(transaction);
             }
@@ -127,6 +137,22 @@ async fn what_the_library_would_lose_is_answered() {
     assert!(ask(&socket, &old).await.starts_with("SIP/2.0 200 "), "an RFC 2543 Via is understood");
     let led = format!("\r\n\r\n{}", good.replace("\r\nContent-Length: 0", "").replace("Call-ID: g", "i: led"));
     assert!(ask(&socket, &led).await.starts_with("SIP/2.0 200 "));
+}
+
+#[tokio::test]
+async fn a_transaction_tells_whether_its_sender_is_trusted() {
+    for (network, status) in [("127.0.0.0/8", "SIP/2.0 200 "), ("10.0.0.0/8", "SIP/2.0 403 ")] {
+        let mut settings = Settings::default();
+        settings.trusted.networks.push(network.parse().unwrap());
+        let rig = rig_with(Options::default(), settings).await;
+        let socket = rig.udp().await;
+        assert!(ask(&socket, &request("BYE", "UDP", "u")).await.starts_with(status));
+        let posing = request("BYE", "UDP", "p").replace("c.example;", "10.0.0.1;received=10.0.0.1;");
+        assert!(ask(&socket, &posing).await.starts_with(status), "what a Via claims counts for nothing");
+        let mut stream = TcpStream::connect(rig.address(Protocol::Tcp)).await.unwrap();
+        stream.write_all(request("BYE", "TCP", "t").as_bytes()).await.unwrap();
+        assert!(read(&mut stream).await.starts_with(status));
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub struct Echo {
 impl Echo {
     /// What can be repeated of this head; none for a response, for an ACK (which is never answered), and where a header is
     /// missing without which nobody could match the response.
-    pub(super) fn read(lines: &Lines<'_>, source: std::net::SocketAddr) -> Option<Echo> {
+    pub(super) fn read(lines: &Lines<'_>, source: std::net::SocketAddr) -> Option<Box<Echo>> {
         let start = lines.start.trim_ascii_start();
         if start.get(..4).is_some_and(|s| s.eq_ignore_ascii_case(b"SIP/")) || start.starts_with(b"ACK ") {
             return None;
@@ -33,8 +33,11 @@ impl Echo {
         let mut via = None;
         if let Ok((mut first, rest)) = Via::first(top) {
             first.mark(source);
-            let rest = if rest.is_empty() { String::new() } else { format!(", {rest}") };
-            *top = format!("{first}{rest}");
+            let (text, rest) = (first.to_string(), rest.to_owned());
+            *top = text;
+            if !rest.is_empty() {
+                vias.insert(1, rest);
+            }
             via = Some(first);
         }
         let first = |name| lines.all(name).next().and_then(text);
@@ -43,7 +46,7 @@ impl Echo {
         if cseq.ends_with(" ACK") {
             return None;
         }
-        Some(Echo { vias, from: first("From")?, to: first("To")?, call_id: first("Call-ID")?, cseq, via })
+        Some(Box::new(Echo { vias, from: first("From")?, to: first("To")?, call_id: first("Call-ID")?, cseq, via }))
     }
 }
 

@@ -67,7 +67,7 @@ impl Head {
         let via = text(lines.all("Via").next().ok_or(Fault::HeaderMissing)?)?;
         let needed = |name| lines.once(name)?.filter(|v| !v.is_empty()).ok_or(Fault::HeaderMissing).and_then(text);
         let (from, to) = (needed("From")?, needed("To")?);
-        if !balanced(&from) || !balanced(&to) {
+        if !balanced(from) || !balanced(to) {
             return Err(Fault::Quotes);
         }
         let call_id = needed("Call-ID")?.to_owned();

@@ -16,7 +16,7 @@ pub struct Message {
     /// What was read of it.
     pub head: Head,
     /// What a response would repeat; none for responses and ACKs.
-    pub echo: Option<Echo>,
+    pub echo: Option<Box<Echo>>,
 }
 
 /// A message that breaks a rule.
@@ -25,7 +25,7 @@ pub struct Broken {
     /// Which rule.
     pub fault: Fault,
     /// What a response would repeat, where one is possible.
-    pub echo: Option<Echo>,
+    pub echo: Option<Box<Echo>>,
 }
 
 impl Message {

@@ -232,7 +232,7 @@ impl Dialer {
     }
 
     /// Counts a fault that was found later, and answers it where it may be answered.
-    pub fn refuse(&self, flow: &Flow, fault: Fault, echo: Option<Echo>) {
+    pub fn refuse(&self, flow: &Flow, fault: Fault, echo: Option<Box<Echo>>) {
         self.0.refuse(flow, &Broken { fault, echo });
     }
 }

@@ -16,6 +16,7 @@ fn material() -> impl Strategy<Value = Vec<u8>> {
         4 => Just(whole("Content-Length: 3\r\n", "abc")),
         2 => Just(whole("l: 0\r\n", "")),
         1 => Just(whole("l: 4\r\nSubject: a\r\n b\r\n", "\r\n\r\n")),
+        1 => Just(options("l: 0\r\n", "").replace(";rport", " , SIP/2.0/UDP d;x=\",\", a").into_bytes()),
         1 => Just(whole("l: 0\r\nSubject: \x01\r\n", "")),
         1 => Just(whole("l: 99\r\n", "")),
         1 => Just(whole("", "")),

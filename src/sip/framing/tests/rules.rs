@@ -97,6 +97,9 @@ fn s7_3_3_compact_names_folds_and_bare_line_feeds_come_out_in_one_form() {
          Call-ID: x@c.example\r\nCSeq: 0007 OPTIONS\r\nX-New: a b\r\nContent-Length: 3\r\n\r\nabc"
     );
     assert_eq!(message.head.cseq.number, 7);
+    let echo = message.echo.as_ref().unwrap();
+    assert_eq!(echo.vias.len(), 2, "a response repeats both, in their order");
+    assert_eq!(echo.vias[1], "SIP/2.0/UDP d.example;branch=z9hG4bKb");
 }
 
 #[rstest]
