@@ -31,7 +31,7 @@ pub enum Loss {
     Idle,
     /// A connection whose peer does not read.
     Stalled,
-    /// A response of ours that could not be answered: the message was a response, an ACK, or noise.
+    /// A message with a fault that must not be answered: a response, an ACK, noise, or one without the headers to repeat.
     Unanswered,
     /// A message that waited in a queue when the transport stopped.
     Stopped,
