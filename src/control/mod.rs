@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub links: usize,
     /// Sessions now.
     pub sessions: usize,
+    /// Anchors now.
+    pub anchors: usize,
     /// SENDs whose fate is open.
     pub pending: usize,
     /// Octets in buffers.

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::task::spawn_local;
@@ -12,7 +13,7 @@ use tokio::task::spawn_local;
 use super::connection::{Connection, Event as IoEvent};
 use super::engine::Farewell;
 use super::shard::{Served, Shard};
-use crate::relay::{CloseReason, LinkId, Meta};
+use crate::relay::{CloseReason, Fingerprint, LinkId, Meta};
 
 /// Octets of ciphertext read at once.
 const READ: usize = 64 << 10;
@@ -53,6 +54,7 @@ impl Shard {
         connection: Connection,
         relay: Option<crate::relay::RelayIdentity>,
         own_kind: bool,
+        fingerprints: Option<Arc<[Fingerprint]>>,
         early: BytesMut,
     ) {
         let connection = Rc::new(connection);
@@ -71,7 +73,7 @@ impl Shard {
         let peer = connection.peer();
         self.start(id, connection);
         self.with(|core, now| {
-            core.handle_dialled(id, peer, relay, own_kind, now);
+            core.handle_dialled(id, peer, relay, own_kind, fingerprints, now);
             if !early.is_empty() {
                 core.handle_data(id, early.freeze(), now);
             }

@@ -398,6 +398,7 @@ impl Shard {
             },
             links: state.relay.link_count(),
             sessions: state.relay.session_count(),
+            anchors: state.relay.anchor_count(),
             pending: state.relay.pending_count(),
             buffered: state.relay.buffered(),
         }

@@ -3,9 +3,11 @@
 use super::handshake::{Agreed, Ended, Handshake};
 use super::traffic::Traffic;
 use super::{ClientSide, ServerSide, TlsError};
+use crate::relay::Fingerprint;
 use bytes::BytesMut;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::io::IoSlice;
+use std::sync::Arc;
 
 /// TLS of one connection: [`Tls::open`] what was read, [`Tls::seal`] what is to be written.
 pub struct Tls {
@@ -43,6 +45,17 @@ impl Tls {
     pub fn connect(side: &ClientSide, name: ServerName<'static>, alpn: &[&[u8]]) -> Result<Self, TlsError> {
         let mut pending = Vec::new();
         let handshake = Handshake::client(side, name, alpn, &mut pending)?;
+        Ok(Self { stage: Stage::Handshake(Box::new(handshake)), pending })
+    }
+
+    /// The same, but the server is whoever shows a certificate with one of these fingerprints (RFC 8122 section 6.2).
+    pub fn connect_pinned(
+        side: &ClientSide,
+        name: ServerName<'static>,
+        expected: Arc<[Fingerprint]>,
+    ) -> Result<Self, TlsError> {
+        let mut pending = Vec::new();
+        let handshake = Handshake::pinned(side, name, expected, &mut pending)?;
         Ok(Self { stage: Stage::Handshake(Box::new(handshake)), pending })
     }
 

@@ -150,6 +150,7 @@ impl World {
             relay: None,
             own_kind: false,
             bulk: false,
+            fingerprints: None,
         }
     }
 
@@ -524,7 +525,7 @@ impl World {
             let accepted = self.hosts[far].shards[shard].handle_accepted(meta, self.now);
             let wire = self.wire(near, link(far, shard, accepted));
             self.bulk_wires.extend(to.bulk.then_some(wire));
-            self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, self.now);
+            self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, None, self.now);
         } else {
             self.hosts[h].shards[s].handle_dial_failed(id, DialFailure::Connect, self.now);
         }
