@@ -258,7 +258,7 @@ impl Relay {
             Content::Failed { source, failure } => self.take_failed(source, failure, now),
             Content::FlowClosed { source } => self.take_flow_closed(source),
             Content::SessionOver { source } => self.take_session_over(source),
-            Content::CutFlow { flow } => self.fail_flow(flow, Status::TIMEOUT, now),
+            Content::CutFlow { flow } => self.cut_flow(flow, now),
             Content::Resume { link } => self.take_resume(link),
             Content::Cut { link, tokens } => self.cut_link(link, &tokens, now),
             Content::CloseUnused { link } => self.close_unused(link, now),

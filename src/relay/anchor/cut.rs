@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::moment::Moment;
-use crate::msrp::Status;
+use crate::msrp::{ByteRange, Flag, RangeOut, Status, Tid, end_line, forward_request};
 use crate::relay::Relay;
+use crate::relay::flow::{FlowId, Queued};
 use crate::relay::link::{CloseReason, Frame, LinkId, Phase};
 use crate::relay::pending::PendingId;
 use crate::relay::route::Refusal;
@@ -19,29 +20,48 @@ impl Relay {
         let Some(link) = self.links.get(id) else { return };
         let ours = |s: &SourceId| self.sources.get(*s).is_some_and(|s| tokens.contains(&s.token));
         let sources: Vec<SourceId> = link.sources.iter().copied().filter(ours).collect();
-        let arriving = match &link.frame {
-            Frame::Chunk { source, serial, .. } if sources.contains(source) => Some((*source, *serial)),
-            _ => None,
-        };
-        if let Some((source, serial)) = arriving {
-            self.refuse_running(id, source, serial, Refusal::NoSession, now);
-        }
         let mut leads_to = Vec::new();
-        for source in sources {
-            match self.sources.get(source).map(|s| (s.target, s.closed)) {
+        for source in &sources {
+            match self.sources.get(*source).map(|s| (s.target, s.closed)) {
                 Some((Target::Here(flow), _)) => {
                     leads_to.extend(self.flows.get(flow).map(|f| f.link));
-                    self.fail_flow(flow, Status::TIMEOUT, now);
+                    self.cut_flow(flow, now);
                 }
                 Some((Target::There { shard, flow }, false)) => self.post_cut_flow(shard, flow),
                 _ => {}
             }
+        }
+        // What has failed so has been refused already, but for what nobody is told of.
+        let arriving = match self.links.get(id).map(|l| &l.frame) {
+            Some(Frame::Chunk { source, serial, .. }) if sources.contains(source) => Some((*source, *serial)),
+            _ => None,
+        };
+        if let Some((source, serial)) = arriving {
+            self.refuse_running(id, source, serial, Refusal::NoSession, now);
         }
         // What has left and has no answer: on this link, and where this one's chunks went.
         self.settle_tokens(id, tokens, now);
         for link in leads_to {
             self.settle_tokens(link, tokens, now);
         }
+    }
+
+    /// Everything that waits in a flow fails. Of a message that has begun to leave the receiver learns that no more comes.
+    pub(in crate::relay) fn cut_flow(&mut self, id: FlowId, now: Moment) {
+        let Some(flow) = self.flows.get(id) else { return };
+        let begun = |c: &&Queued| flow.open.is_none() && c.has_body && c.start + c.written > 1;
+        if let Some(chunk) = flow.queue.front().filter(begun) {
+            let (head, turn, link) = (chunk.head.clone(), chunk.turn.clone(), flow.link);
+            let range = ByteRange { start: chunk.start + chunk.written, end: None, total: chunk.total };
+            let tid = Tid::random(&mut self.rng);
+            self.counts.aborts += 1;
+            self.push_urgent(link, 0, |out| {
+                forward_request(out, &head, tid.as_bytes(), turn.paths(), RangeOut::Set(range), true);
+                end_line(out, tid.as_bytes(), Flag::Abort, true);
+            });
+            self.touch(link);
+        }
+        self.fail_flow(id, Status::TIMEOUT, now);
     }
 
     /// SENDs of these tokens that await an answer on a link will not have one.

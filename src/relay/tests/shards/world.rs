@@ -13,8 +13,8 @@ use crate::auth::Ha1;
 use crate::moment::Moment;
 use crate::msrp::Scheme;
 use crate::relay::{
-    Account, Authority, CloseReason, Dial, DialFailure, Event, LinkId, Meta, MovedLink, Output, Parcel, Relay,
-    RelayIdentity, Settings, Transmit,
+    Account, AnchorNews, Authority, CloseReason, Dial, DialFailure, Event, LinkId, Meta, MovedLink, Output, Parcel,
+    Relay, RelayIdentity, Settings, Transmit,
 };
 
 /// Octets that lie between two sockets at most.
@@ -79,6 +79,8 @@ pub(crate) struct World {
     bulk_wires: Vec<usize>,
     pub(crate) most_buffered: usize,
     pub(crate) closings: Vec<CloseReason>,
+    /// What the dialogs of anchors were told.
+    pub(crate) news: Vec<AnchorNews>,
 }
 
 impl World {
@@ -101,6 +103,7 @@ impl World {
             bulk_wires: Vec::new(),
             most_buffered: 0,
             closings: Vec::new(),
+            news: Vec::new(),
         }
     }
 
@@ -499,6 +502,7 @@ impl World {
             }
             Output::Post { to, parcel } => self.mail(h, s, usize::from(to), Carried::Parcel(parcel)),
             Output::Event(Event::LinkClosed { reason, .. }) => self.closings.push(reason),
+            Output::Event(Event::Anchor { news, .. }) => self.news.push(news),
             Output::Release { .. } | Output::Event(_) => {}
         }
     }
