@@ -255,6 +255,8 @@ pub struct Link {
     /// Has had a token: no mere far side.
     pub(super) client: bool,
     pub(super) far_of: Vec<TokenId>,
+    /// A leg of an anchor for whose other side this link has waited in vain: it does not wait again before that changes.
+    pub(super) in_vain: Option<TokenId>,
     pub(super) probation: Option<Probation>,
     pub(super) auth_failures: u32,
     pub(super) challenges: u32,
@@ -302,6 +304,7 @@ impl Link {
             owned: Vec::new(),
             client: false,
             far_of: Vec::new(),
+            in_vain: None,
             probation: None,
             auth_failures: 0,
             challenges: 0,

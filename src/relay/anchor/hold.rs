@@ -7,6 +7,7 @@ use crate::msrp::Head;
 use crate::relay::Relay;
 use crate::relay::link::{CloseReason, LinkId, Waiting};
 use crate::relay::route::Refusal;
+use crate::relay::session::TokenId;
 use crate::relay::transit::Whole;
 
 /// A request that waits for its anchor.
@@ -29,15 +30,21 @@ impl Held {
             Held::Whole(whole) => &whole.head,
         }
     }
+
+    /// The leg that it comes in on.
+    fn token(&self) -> Option<TokenId> {
+        TokenId::of_uri(self.head().to_path()?.first()?)
+    }
 }
 
 impl Relay {
-    /// Keeps a request until its anchor has changed, for 10 seconds at most. A link that others share does not wait for one
-    /// session.
+    /// Keeps a request until its anchor has changed, for 10 seconds at most; what comes after one that has waited in vain is
+    /// refused at once. A link that others share does not wait for one session.
     pub(in crate::relay) fn hold(&mut self, id: LinkId, mut held: Held, refusal: Refusal, now: Moment) {
         let until = now + self.settings.limits.anchor_hold;
         let Some(link) = self.links.get_mut(id) else { return };
-        if link.shared() || link.waiting.is_some() {
+        let vain = link.in_vain.is_some() && link.in_vain == held.token();
+        if link.shared() || link.waiting.is_some() || vain {
             return self.refuse(id, held.head(), refusal, now);
         }
         match &mut held {
@@ -60,6 +67,7 @@ impl Relay {
     /// What this link holds may be tried again.
     pub(in crate::relay) fn take_resume(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
+        link.in_vain = None;
         if let Some(Waiting::Anchor { ready, .. }) = &mut link.waiting {
             *ready = true;
             self.resumable.push(id);
@@ -87,6 +95,7 @@ impl Relay {
         let Some(link) = self.links.get_mut(id) else { return };
         let over = link.waiting.take_if(|w| matches!(w, Waiting::Anchor { until, .. } if *until <= now));
         let Some(Waiting::Anchor { held, .. }) = over else { return };
+        link.in_vain = held.token();
         self.refuse(id, held.head(), Refusal::NoSession, now);
         if self.links.get(id).is_some_and(|l| !l.in_session() && l.meta.relay.is_none()) {
             return self.close_flushing(id, CloseReason::Probation, now);

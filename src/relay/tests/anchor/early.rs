@@ -89,9 +89,12 @@ fn a_side_that_waits_in_vain_is_refused_and_keeps_its_link() {
     m.net.seconds(11);
     assert_eq!(m.codes(ana, &tid), [481]);
     assert!(!m.net.ends[ana].closed);
+    // What follows is not made to wait as well.
+    let tid = m.say(ana, Side::A, "m0000002", "hello?");
+    assert_eq!(m.codes(ana, &tid), [481]);
     let bo = m.come(Side::B);
     m.forget();
-    let tid = m.say(ana, Side::A, "m0000002", "again");
+    let tid = m.say(ana, Side::A, "m0000003", "again");
     assert_eq!(m.codes(ana, &tid), [200]);
     assert_eq!(m.net.ends[bo].sends().len(), 1);
     m.assert_nothing_left();

@@ -79,6 +79,9 @@ pub(crate) struct World {
     bulk_wires: Vec<usize>,
     pub(crate) most_buffered: usize,
     pub(crate) closings: Vec<CloseReason>,
+    /// Hosts where an end answers every connection, and those ends.
+    pub(crate) listens: Vec<String>,
+    pub(crate) answered: Vec<(String, usize)>,
     /// What the dialogs of anchors were told.
     pub(crate) news: Vec<AnchorNews>,
 }
@@ -103,6 +106,8 @@ impl World {
             bulk_wires: Vec::new(),
             most_buffered: 0,
             closings: Vec::new(),
+            listens: Vec::new(),
+            answered: Vec::new(),
             news: Vec::new(),
         }
     }
@@ -530,6 +535,13 @@ impl World {
             let wire = self.wire(near, link(far, shard, accepted));
             self.bulk_wires.extend(to.bulk.then_some(wire));
             self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, None, self.now);
+        } else if self.listens.contains(&to.host) {
+            let end = self.ends.len();
+            self.ends.push(End::new(&to.host));
+            self.wire(Side::End(end), near);
+            self.end_wires.push((self.wires.len() - 1, 0));
+            self.answered.push((to.host, end));
+            self.hosts[h].shards[s].handle_dialled(id, peer, None, false, None, self.now);
         } else {
             self.hosts[h].shards[s].handle_dial_failed(id, DialFailure::Connect, self.now);
         }
