@@ -375,9 +375,10 @@ impl Relay {
             let (first, behind) = (chunk.start + chunk.written, chunk.start + chunk.written + chunk.buffered);
             let tell_at = now + self.settings.limits.report_grace;
             let Some(p) = self.pendings.get_mut(pending) else { continue };
-            let fresh = p.fail(status, first, behind, tell_at);
+            p.fail(status, first, behind, tell_at);
             let (serial, message) = (p.serial, p.message.clone());
-            if fresh && chunk.end.is_none() {
+            // Though a part of it may have failed before: that was a silence, and told to nobody yet.
+            if chunk.end.is_none() {
                 // It still arrives: 408 is never a response (AMB-43), so the sender hears that the session is gone.
                 let status = if status == Status::TIMEOUT { Status::NO_SESSION } else { status };
                 self.tell_refused(back, serial, message, status, now);
