@@ -37,6 +37,9 @@ use super::{Authority, Event, Output, Relay, SessionRecord, timer};
 use crate::moment::Moment;
 use crate::msrp::{Scheme, Status, Tid};
 
+/// Links of a leg that are remembered when others have taken their place.
+const FORMER: usize = 8;
+
 /// Key of an anchor on its shard.
 pub type AnchorId = Key<Anchor>;
 
@@ -178,6 +181,8 @@ struct Leg {
     paths: Option<Arc<LegPaths>>,
     /// Where requests to it leave.
     link: Option<FarLink>,
+    /// Where they left before, and may still be awaited.
+    former: Vec<FarLink>,
     peer: Option<SocketAddr>,
     /// Of the certificate that its end showed.
     seen: Option<Arc<[Fingerprint]>>,
@@ -200,11 +205,24 @@ impl Leg {
             terms: None,
             paths: None,
             link: None,
+            former: Vec::new(),
             peer: None,
             seen: None,
             connect_by: None,
             greeting: None,
             tally: Tally::default(),
+        }
+    }
+
+    /// Requests leave by this link from now on.
+    fn change_link(&mut self, link: Option<FarLink>) {
+        let before = std::mem::replace(&mut self.link, link);
+        if before != self.link
+            && let Some(before) = before
+            && !self.former.contains(&before)
+        {
+            self.former.truncate(FORMER - 1);
+            self.former.insert(0, before);
         }
     }
 

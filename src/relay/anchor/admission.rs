@@ -77,7 +77,7 @@ impl Relay {
         let Some(leg) = self.anchors.get_mut(id).map(|a| a.leg_mut(side)) else { return };
         let before = leg.link;
         if leg.token == token || before.is_none() {
-            leg.link = Some(asker.at);
+            leg.change_link(Some(asker.at));
             leg.peer = asker.address;
             leg.seen = asker.fingerprints.clone();
             leg.connect_by = None;

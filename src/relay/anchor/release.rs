@@ -54,7 +54,8 @@ impl Relay {
             return true;
         }
         let tokens: Arc<[TokenId]> = anchor.tokens().into();
-        let mut links: Vec<FarLink> = anchor.legs.iter().filter_map(|l| l.link).collect();
+        let mut links: Vec<FarLink> =
+            anchor.legs.iter().flat_map(|l| l.link.into_iter().chain(l.former.iter().copied())).collect();
         for token in tokens.iter() {
             links.extend(self.sessions.get(token).into_iter().flat_map(|s| s.far.iter().map(|f| f.link)));
         }

@@ -141,7 +141,7 @@ impl Relay {
         leg.terms = Some(terms);
         let (token, before) = (leg.token, leg.link);
         if !stays {
-            leg.link = None;
+            leg.change_link(None);
         }
         leg.connect_by = if stays { None } else { Some((now + within, false)) };
         if anchor.legs.iter().all(|l| l.terms.is_some()) {
@@ -278,7 +278,7 @@ impl Relay {
         };
         let here = self.here(link);
         let Some(leg) = self.anchors.get_mut(id).map(|a| a.leg_mut(side)) else { return };
-        leg.link = Some(here);
+        leg.change_link(Some(here));
         let token = leg.token;
         self.bind_leg(token, here);
         if self.links.get(link).is_some_and(|l| l.phase == Phase::Open) {
