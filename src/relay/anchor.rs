@@ -303,6 +303,12 @@ impl Relay {
         leg.older.retain(|t| t != token);
         leg.tally.octets_to_owner += tally.octets_to_owner;
         leg.tally.messages_to_owner += tally.messages_to_owner;
+        // Who has gone on with the link that it had comes by no other now.
+        let (token, link, over) = (leg.token, leg.link, anchor.ending.is_some());
+        let unbound = self.sessions.get(&token).is_some_and(|s| s.far.is_empty());
+        if let Some(link) = link.filter(|_| unbound && !over) {
+            self.bind_leg(token, link);
+        }
     }
 
     /// A chunk that came in on a leg elsewhere and left elsewhere.

@@ -425,7 +425,9 @@ impl Relay {
     pub(super) fn take_session_over(&mut self, id: SourceId) {
         self.detach_source(id);
         let Some(source) = self.sources.get_mut(id) else { return };
-        if self.links.get(source.link).is_some_and(|l| l.carries(id)) {
+        let Some(link) = self.links.get(source.link) else { return self.end_source(id) };
+        // A way that is being asked for elsewhere is asked for again when the answer is there.
+        if link.carries(id) || link.asks_for(id) {
             source.session_over = true;
         } else {
             self.end_source(id);

@@ -355,6 +355,11 @@ impl Link {
         !self.owned.is_empty() || !self.far_of.is_empty() || !self.flows.is_empty() || !self.sources.is_empty()
     }
 
+    /// Another shard is asked for the way of this source.
+    pub(super) fn asks_for(&self, id: SourceId) -> bool {
+        matches!(&self.waiting, Some(Waiting::Admission { source, .. }) if *source == id)
+    }
+
     /// A chunk of this source is arriving.
     pub(super) fn carries(&self, id: SourceId) -> bool {
         matches!(&self.frame, Frame::Chunk { source, .. } if *source == id)

@@ -89,6 +89,18 @@ impl Relay {
             return self.post(from, Content::SourceGone { flow });
         };
         let Some(s) = self.sources.get_mut(source) else { return };
+        if s.session_over {
+            // What it was granted by has changed meanwhile.
+            s.target = Target::Asked;
+            self.end_source(source);
+            if from == self.shard {
+                self.orphan(flow)
+            } else {
+                self.post(from, Content::SourceGone { flow })
+            }
+            self.begin_send(id, head, has_body, now);
+            return self.pump(id, now);
+        }
         s.target = if from == self.shard { Target::Here(flow) } else { Target::There { shard: from, flow } };
         s.turn = turn;
         let token = s.token;
@@ -120,8 +132,10 @@ impl Relay {
 
     pub(super) fn take_not_admitted(&mut self, source: SourceId, refusal: Refusal, now: Moment) {
         let Some((id, head, has_body)) = self.take_waiting(source) else { return };
+        let changed = self.sources.get(source).is_some_and(|s| s.session_over);
         self.end_source(source);
         match refusal {
+            _ if changed => self.begin_send(id, head, has_body, now),
             Refusal::Unconnected if !has_body => self.keep_alive(id, &head, now),
             _ if refusal.may_pass() => self.hold(id, Held::Send { head, has_body }, refusal, now),
             _ => self.refuse(id, &head, refusal, now),

@@ -55,6 +55,19 @@ fn the_same_link_may_go_on_with_the_new_uri() {
 }
 
 #[test]
+fn an_end_that_only_listens_keeps_the_link_that_it_has() {
+    let (mut m, ana, bo) = Meeting::joined();
+    m.renew(Side::B);
+    m.set(Side::B, terms(BO_AGAIN, Connect::Them)).expect("good terms");
+    m.net.seconds(400);
+    m.say(ana, Side::A, "m0000001", "still there");
+    assert_eq!(m.net.ends[bo].sends().len(), 1);
+    m.net.lose(bo);
+    assert_eq!(m.news(), ["lost B lost"]);
+    m.assert_nothing_left();
+}
+
+#[test]
 fn a_new_uri_waits_for_the_answer_and_may_be_withdrawn() {
     let (mut m, ana, bo) = Meeting::joined();
     let before = m.uri(Side::B).to_owned();
