@@ -53,8 +53,17 @@ impl Relay {
                 // A bodiless SEND to the token alone asks whether the session lives (RLY-94).
                 self.keep_alive(id, &head, now);
             }
-            Err(refusal) if refusal.may_pass() => self.hold(id, Held::Send { head, has_body }, refusal, now),
-            Err(refusal) => self.refuse(id, &head, refusal, now),
+            Err(refusal) => self.not_admitted(id, head, has_body, refusal, now),
+        }
+    }
+
+    /// A SEND without a way is refused, or waits for one.
+    #[cold]
+    fn not_admitted(&mut self, id: LinkId, head: Head, has_body: bool, refusal: Refusal, now: Moment) {
+        if refusal.may_pass() {
+            self.hold(id, Held::Send { head, has_body }, refusal, now);
+        } else {
+            self.refuse(id, &head, refusal, now);
         }
     }
 

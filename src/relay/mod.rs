@@ -243,8 +243,7 @@ impl Relay {
     /// [`poll_transmit`](Relay::poll_transmit) and [`wants_input`](Relay::wants_input) for it.
     pub fn poll_touched(&mut self, now: Moment) -> Option<LinkId> {
         while let Some(link) = self.resumable.pop() {
-            self.resume_held(link, now);
-            self.pump(link, now);
+            self.resume(link, now);
         }
         let link = self.touched.pop_front()?;
         self.watch_input(link, now);

@@ -14,6 +14,7 @@ const WAITING: usize = 16;
 impl Relay {
     /// A request whose To-Path begins with our URI on a leg. That must be all of it; the first link that satisfies what the
     /// SDP promised keeps the leg while it lives, and what it sends goes to the other leg.
+    #[cold]
     #[allow(clippy::too_many_arguments)]
     pub(in crate::relay) fn admit_leg(
         &mut self,

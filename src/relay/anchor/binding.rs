@@ -89,6 +89,7 @@ impl Relay {
     }
 
     /// Whether this is the answer to a SEND by which we made ourselves known.
+    #[cold]
     pub(in crate::relay) fn greeted(&mut self, link: LinkId, tid: &Tid, status: Status) -> bool {
         let Some(l) = self.links.get(link) else { return false };
         let legs = l.far_of.iter().filter_map(|t| self.leg_of(t));
@@ -104,6 +105,7 @@ impl Relay {
     }
 
     /// The next hop of a leg has refused what came from the other one.
+    #[cold]
     pub(in crate::relay) fn leg_refuses(&mut self, link: LinkId, flow: Option<FlowId>, status: Status) {
         let Some(flow) = flow.and_then(|f| self.flows.get(f)).filter(|f| f.link == link) else { return };
         if let Some((id, side)) = self.leg_of(&flow.token) {

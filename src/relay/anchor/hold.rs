@@ -40,6 +40,7 @@ impl Held {
 impl Relay {
     /// Keeps a request until its anchor has changed, for 10 seconds at most; what comes after one that has waited in vain is
     /// refused at once. A link that others share does not wait for one session.
+    #[cold]
     pub(in crate::relay) fn hold(&mut self, id: LinkId, mut held: Held, refusal: Refusal, now: Moment) {
         let until = now + self.settings.limits.anchor_hold;
         let Some(link) = self.links.get_mut(id) else { return };
@@ -74,8 +75,15 @@ impl Relay {
         }
     }
 
+    /// Input of a link goes on, with what it holds if that has become ready.
+    #[cold]
+    pub(in crate::relay) fn resume(&mut self, id: LinkId, now: Moment) {
+        self.resume_held(id, now);
+        self.pump(id, now);
+    }
+
     /// Tries the request of a link again, if something has changed for it. Waiting anew does not make its time longer.
-    pub(in crate::relay) fn resume_held(&mut self, id: LinkId, now: Moment) {
+    fn resume_held(&mut self, id: LinkId, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
         let ready = link.waiting.take_if(|w| matches!(w, Waiting::Anchor { ready: true, .. }));
         let Some(Waiting::Anchor { held, until: first, .. }) = ready else { return };
