@@ -359,6 +359,7 @@ impl Shard {
                 let gone = |user: &str| users.iter().any(|u| u == user);
                 let _ = reply.send(self.with(|relay, now| relay.end_sessions_of(gone, now)));
             }
+            Command::Anchor(command) => self.with(|relay, now| command.obey(relay, now)),
             Command::Drain => self.with(|relay, _| relay.drain()),
             Command::Drained(reply) => {
                 let _ = reply.send(self.state.borrow().relay.drained());

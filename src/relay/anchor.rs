@@ -15,9 +15,12 @@
 
 mod admission;
 mod binding;
+#[cfg(test)]
+mod check;
 mod cut;
 mod fingerprint;
 mod hold;
+mod news;
 mod release;
 mod terms;
 
@@ -26,16 +29,16 @@ use std::sync::Arc;
 
 pub use fingerprint::{Expects, Fingerprint, HashFunction};
 pub(super) use hold::Held;
+pub use news::AnchorNews;
 pub use terms::{AnchorError, Connect, LegTerms};
 
 use super::arena::Key;
-use super::link::{CloseReason, DialFailure};
 use super::session::{FarLink, Owner, Session, SessionEnd, Tally, TokenId};
 use super::tokens::token_uri;
 use super::turn::LegPaths;
 use super::{Authority, Event, Output, Relay, SessionRecord, timer};
 use crate::moment::Moment;
-use crate::msrp::{Scheme, Status, Tid};
+use crate::msrp::{Scheme, Tid};
 
 /// Links of a leg that are remembered when others have taken their place.
 const FORMER: usize = 8;
@@ -81,74 +84,6 @@ pub struct Reserved {
     pub anchor: AnchorId,
     /// Our URIs on the legs A and B, for the paths that go to those sides.
     pub uris: [Arc<[u8]>; 2],
-}
-
-/// Something that the dialogs of an anchor must know.
-#[derive(Clone, Debug)]
-pub enum AnchorNews {
-    /// A leg has its link.
-    Bound {
-        /// Which leg.
-        side: Side,
-        /// Address of its end.
-        peer: Option<SocketAddr>,
-    },
-    /// A leg's end could not be connected to.
-    Unreachable {
-        /// Which leg.
-        side: Side,
-        /// Why.
-        failure: DialFailure,
-    },
-    /// A leg had no link within its time.
-    Unconnected {
-        /// Which leg.
-        side: Side,
-    },
-    /// A leg's link is gone and its URI with it; a new offer may rebuild it.
-    Lost {
-        /// Which leg.
-        side: Side,
-        /// By whom: `Eof` and `Lost` are the other end's doing, anything else is ours.
-        reason: CloseReason,
-    },
-    /// No new offer has rebuilt a lost leg within its time.
-    NotRebuilt {
-        /// Which leg.
-        side: Side,
-    },
-    /// Somebody with another certificate than promised came to a leg; nothing was delivered (RFC 4975 section 14.4).
-    Mismatch {
-        /// Which leg.
-        side: Side,
-        /// Address of that somebody.
-        peer: Option<SocketAddr>,
-    },
-    /// A leg's end refuses its own session (481 or 506).
-    Refused {
-        /// Which leg.
-        side: Side,
-        /// With which code.
-        status: Status,
-    },
-    /// The anchor is over; from the owner is from A.
-    Ended(Box<SessionRecord>),
-}
-
-impl AnchorNews {
-    /// Word for logs and metric labels.
-    pub fn word(&self) -> &'static str {
-        match self {
-            AnchorNews::Bound { .. } => "bound",
-            AnchorNews::Unreachable { .. } => "unreachable",
-            AnchorNews::Unconnected { .. } => "unconnected",
-            AnchorNews::Lost { .. } => "lost",
-            AnchorNews::NotRebuilt { .. } => "not_rebuilt",
-            AnchorNews::Mismatch { .. } => "mismatch",
-            AnchorNews::Refused { .. } => "refused",
-            AnchorNews::Ended(_) => "ended",
-        }
-    }
 }
 
 /// Two legs that belong together.
@@ -400,37 +335,5 @@ impl Relay {
             }
         }
         self.arm_anchor(id);
-    }
-}
-
-#[cfg(test)]
-impl Relay {
-    /// Checks that anchors and their tokens lead to each other.
-    pub(super) fn check_anchors(&self) {
-        for (token, session) in &self.sessions {
-            let Owner::Leg(id, side) = session.owner else { continue };
-            let anchor = self.anchors.get(id).expect("a leg has its anchor");
-            assert!(anchor.ending.is_none(), "{token:?}: a token of an anchor that is over");
-            assert!(anchor.leg(side).tokens().any(|t| t == *token), "{token:?} is unknown to its leg");
-            assert!(session.far.len() <= 1, "{token:?} has one end");
-        }
-        for (id, anchor) in self.anchors.iter() {
-            for leg in &anchor.legs {
-                let gone = leg
-                    .older
-                    .iter()
-                    .chain(leg.renewal.as_ref().map(|(t, _)| t))
-                    .find(|t| !self.sessions.contains_key(*t));
-                assert!(gone.is_none(), "{id:?} keeps a token that has ended");
-                let lost = leg.link.is_some_and(|l| l.shard == self.shard && !self.links.contains(l.link));
-                assert!(!lost, "{id:?} keeps a link that is gone");
-            }
-            assert!(anchor.waiting.len() <= 16, "{id:?}: links that wait");
-        }
-    }
-
-    /// Deadlines that are armed.
-    pub(super) fn armed(&self) -> usize {
-        self.timers.len()
     }
 }
