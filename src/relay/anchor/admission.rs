@@ -67,6 +67,10 @@ impl Relay {
             return refusal;
         }
         if anchor.waiting.len() >= WAITING {
+            // Those that have gone make room.
+            anchor.waiting.retain(|far| far.shard != self.shard || self.links.contains(far.link));
+        }
+        if anchor.waiting.len() >= WAITING {
             return Refusal::NoSession;
         }
         anchor.waiting.push(asker.at);

@@ -60,7 +60,8 @@ impl Relay {
     /// Something has changed for what waits for this anchor.
     pub(super) fn wake_waiting(&mut self, id: AnchorId) {
         let Some(anchor) = self.anchors.get_mut(id) else { return };
-        for far in std::mem::take(&mut anchor.waiting) {
+        // What is pushed last is taken first, and who came first is to be first.
+        for far in std::mem::take(&mut anchor.waiting).into_iter().rev() {
             if far.shard == self.shard { self.take_resume(far.link) } else { self.post_resume(far) }
         }
     }

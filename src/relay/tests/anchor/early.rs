@@ -125,3 +125,29 @@ fn a_held_request_dies_with_its_anchor() {
     assert_eq!(m.codes(bo, &tid), [481]);
     m.assert_dead();
 }
+
+#[test]
+fn links_that_give_up_waiting_make_room_for_others() {
+    let mut m = Meeting::reserved();
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    for _ in 0..40 {
+        let bo = m.net.client(0);
+        m.say(bo, Side::B, "m0000001", "early");
+        m.net.lose(bo);
+    }
+    let bo = m.net.client(0);
+    let tid = m.say(bo, Side::B, "m0000001", "early");
+    // So many that live and wait are more than an answer can bring.
+    let crowd: Vec<_> = (0..20)
+        .map(|_| {
+            let end = m.net.client(0);
+            (end, m.say(end, Side::B, "m0000002", "me too"))
+        })
+        .collect();
+    assert!(crowd.iter().filter(|(end, tid)| m.codes(*end, tid) == [481]).count() >= 4);
+    m.set(Side::B, terms(BO, Connect::Them)).expect("good terms");
+    m.come(Side::A);
+    assert_eq!(m.codes(bo, &tid), [200]);
+    assert!(crowd.iter().all(|(end, tid)| matches!(m.codes(*end, tid)[..], [481] | [506])));
+    m.assert_nothing_left();
+}
