@@ -247,6 +247,8 @@ impl Connection {
                     buffer[..octets.len()].copy_from_slice(&octets);
                     Event::Read(octets.len())
                 }
+                // This shard has made the socket one that does not block; nothing was read.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Event::Woken,
                 Err(e) => Event::Broken(e.kind()),
             });
         }
@@ -340,8 +342,7 @@ impl Connection {
 
     /// Says goodbye as far as that can be done now, and hands out the socket for its last octets; dropped, it closes at once.
     pub fn close(&self) -> Option<Farewell> {
-        let may = self.socket.borrow().as_ref()?.may_append_last_words() && self.late.borrow().written.is_none();
-        if may {
+        if self.socket.borrow().as_ref()?.may_append_last_words() {
             if let Some(tls) = self.tls.borrow_mut().as_mut() {
                 tls.close_notify();
             }
@@ -350,7 +351,12 @@ impl Connection {
         let socket = self.socket.take()?;
         self.permit.take();
         self.wake();
-        Some(Farewell { socket, late: self.late.take() })
+        Some(Farewell { socket, late: self.late.take(), unsent: self.unsent.take() })
+    }
+
+    /// The other end has said over TLS that it sends nothing more.
+    pub fn peer_closed(&self) -> bool {
+        self.tls.borrow().as_ref().is_some_and(Tls::peer_closed)
     }
 
     /// Takes the connection apart, for another shard, and tells what work is left here. `None` if it is closed; an error if
