@@ -1,7 +1,7 @@
 //! Chappe: an MSRP relay engine (RFC 4975, RFC 4976).
 //!
-//! WIRE ([`msrp`], [`auth`]) and CORE ([`relay`]) are plain state and values: they build with `--no-default-features`, without
-//! a runtime, a socket or a clock. Everything else is behind the feature `net`.
+//! WIRE ([`msrp`], [`auth`], [`sdp`]) and CORE ([`relay`]) are plain state and values: they build with
+//! `--no-default-features`, without a runtime, a socket or a clock. Everything else is behind the feature `net`.
 
 #[cfg(feature = "net")]
 pub mod accounts;
@@ -23,3 +23,4 @@ pub mod net;
 #[cfg(feature = "net")]
 pub mod observe;
 pub mod relay;
+pub mod sdp;

@@ -11,7 +11,7 @@ use support::{LOAD, Relay};
 /// not the session's, but code that was read in since the relay began.
 const LIMIT: f64 = 23.0;
 /// A ring holds a buffer for each silent link.
-const OF_A_RING: f64 = 5.0;
+const OF_A_RING: f64 = 3.0;
 
 /// The relay looks every ten seconds which links rest, and the allocator gives memory back over ten more.
 #[test]

@@ -39,12 +39,16 @@ impl Shard {
             state.links.insert(id, Served { connection: connection.clone(), task: None });
             id
         };
+        let over = connection.peer_closed();
         self.start(id, connection);
-        if !early.is_empty() {
-            self.with(|relay, now| relay.handle_data(id, early.freeze(), now));
-        } else {
-            self.turn();
-        }
+        self.with(|relay, now| {
+            if !early.is_empty() {
+                relay.handle_data(id, early.freeze(), now);
+            }
+            if over {
+                relay.handle_eof(id, now);
+            }
+        });
     }
 
     /// A dialled connection is there. Gone when nobody waits for it any more.
@@ -182,6 +186,7 @@ impl Shard {
         loop {
             tokio::time::sleep(REST).await;
             let relay = &mut self.state.borrow_mut().relay;
+            let before = self.awake.borrow().len();
             self.awake.borrow_mut().retain(|(id, connection)| {
                 let Some(connection) = connection.upgrade() else { return false };
                 let rests = connection.rests();
@@ -190,6 +195,11 @@ impl Shard {
                 }
                 !rests
             });
+            if self.awake.borrow().len() < before {
+                relay.shrink();
+                self.awake.borrow_mut().shrink_to_fit();
+                super::engine::shrink();
+            }
         }
     }
 
@@ -215,7 +225,8 @@ impl Shard {
     }
 
     fn lose(self: &Rc<Self>, id: LinkId, connection: &Connection) {
-        connection.close();
+        // If it is TLS that failed, the other end is to hear why.
+        self.part(connection.close(), false);
         self.state.borrow_mut().links.remove(&id);
         self.with(|relay, now| relay.handle_lost(id, now));
         let state = self.state.borrow();

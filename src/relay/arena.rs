@@ -67,11 +67,13 @@ struct Slot<T> {
 pub(super) struct Arena<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
+    /// Generation of new slots: above that of every slot that was given back.
+    floor: u32,
 }
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Arena { slots: Vec::new(), free: Vec::new() }
+        Arena { slots: Vec::new(), free: Vec::new(), floor: 0 }
     }
 }
 
@@ -81,7 +83,7 @@ impl<T> Arena<T> {
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
-                self.slots.push(Slot { generation: 0, value: None });
+                self.slots.push(Slot { generation: self.floor, value: None });
                 (self.slots.len() - 1) as u32
             }
         };
@@ -107,6 +109,19 @@ impl<T> Arena<T> {
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
         Some(value)
+    }
+
+    /// Gives back the empty slots behind the last value, if they are most of all: what grows and shrinks a little stays as it is.
+    pub(super) fn shrink(&mut self) {
+        while let Some(last) = self.slots.pop_if(|slot| slot.value.is_none()) {
+            self.floor = self.floor.max(last.generation);
+        }
+        let slots = self.slots.len();
+        self.free.retain(|index| (*index as usize) < slots);
+        if self.slots.capacity() / 2 > slots {
+            self.slots.shrink_to_fit();
+            self.free.shrink_to_fit();
+        }
     }
 
     /// Whether the value is still there.
@@ -146,5 +161,21 @@ mod tests {
         assert_eq!(one.index(), two.index());
         assert_eq!((a.get(one), a.get(two), a.len()), (None, Some(&"two"), 1));
         assert_eq!(a.remove(one), None);
+    }
+
+    #[test]
+    fn slots_that_were_given_back_do_not_bring_old_keys_to_life() {
+        let mut a = Arena::default();
+        let keys: Vec<_> = (0..100).map(|n| a.insert(n)).collect();
+        for key in &keys[40..] {
+            a.remove(*key);
+        }
+        a.remove(keys[7]);
+        a.shrink();
+        assert_eq!((a.len(), a.slots.len(), a.slots.capacity()), (39, 40, 40));
+        let again: Vec<_> = (100..161).map(|n| a.insert(n)).collect();
+        assert_eq!(again[0].index(), 7);
+        assert!(keys[40..].iter().chain([&keys[7]]).all(|key| a.get(*key).is_none()));
+        assert!(again.iter().zip(100..).all(|(key, n)| a.get(*key) == Some(&n)));
     }
 }

@@ -144,12 +144,23 @@ impl Relay {
         link.egress.rest();
         link.transactions.rest();
         link.reverse.shrink_to_fit();
+        // The next SEND is checked once more.
+        link.checked_paths = Vec::new();
         for flow in &link.flows {
             if let Some(flow) = self.flows.get_mut(*flow) {
                 flow.queue.shrink_to_fit();
                 flow.slices.shrink_to_fit();
             }
         }
+    }
+
+    /// Gives back what many links together have needed at their busiest: to be called when some of them have come to rest.
+    pub fn shrink(&mut self) {
+        self.pendings.shrink();
+        self.sources.shrink();
+        self.flows.shrink();
+        self.links.shrink();
+        self.timers.shrink();
     }
 
     /// The connection is gone.

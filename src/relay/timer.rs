@@ -30,6 +30,11 @@ impl Timers {
         self.heap.push(Reverse((at, owner)));
     }
 
+    /// Gives back the room that a busy time has needed.
+    pub(super) fn shrink(&mut self) {
+        self.heap.shrink_to_fit();
+    }
+
     /// The next deadline, if any.
     pub(super) fn next(&self) -> Option<Moment> {
         self.heap.peek().map(|Reverse((at, _))| *at)

@@ -48,6 +48,10 @@ pub(super) struct Transactions {
 impl Transactions {
     /// Gives back the room that a busy time has needed.
     pub(super) fn rest(&mut self) {
+        // Answered ones stay in the queues until others are sent; here none may be.
+        let live = &self.live;
+        self.timed.retain(|(_, tid)| live.contains_key(tid));
+        self.partial.retain(|(_, tid)| live.contains_key(tid));
         self.live.shrink_to_fit();
         self.timed.shrink_to_fit();
         self.partial.shrink_to_fit();

@@ -128,6 +128,11 @@ impl Tls {
         !matches!(self.stage, Stage::Traffic(_))
     }
 
+    /// Whether the peer has sent close_notify.
+    pub fn peer_closed(&self) -> bool {
+        matches!(&self.stage, Stage::Traffic(both) if both.0.peer_closed())
+    }
+
     /// Whether [`Tls::seal_pending`] has octets to give.
     pub fn wants_write(&self) -> bool {
         !self.pending.is_empty()
@@ -173,6 +178,12 @@ impl Tls {
     pub(super) fn resting(&mut self) -> usize {
         let here = size_of::<Self>() + size_of::<(Traffic, Agreed)>() + self.pending.capacity();
         here + self.traffic().held() + self.traffic().kept()
+    }
+
+    /// As if the keys could seal only so many records.
+    #[cfg(test)]
+    pub(in crate::net) fn wear_out_after(&mut self, records: u64) {
+        self.traffic().wear_out_after(records);
     }
 
     /// The record layer of a connection whose handshake has ended.
