@@ -160,6 +160,7 @@ impl Relay {
         self.sources.shrink();
         self.flows.shrink();
         self.links.shrink();
+        self.anchors.shrink();
         self.timers.shrink();
     }
 
