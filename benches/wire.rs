@@ -3,7 +3,9 @@
 use std::hint::black_box;
 
 use bytes::Bytes;
-use chappe::msrp::{ByteRange, Decoder, EndLineGuard, Event, Head, Limits, RangeOut, Tid, end_line, forward_request};
+use chappe::msrp::{
+    ByteRange, Decoder, EndLineGuard, Event, Head, Limits, PathsOut, RangeOut, Tid, end_line, forward_request,
+};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 const TID: &str = "aW8dkq3ZpX1m";
@@ -89,7 +91,7 @@ fn forwarding(c: &mut Criterion) {
         b.iter_batched_ref(
             || Vec::with_capacity(4096),
             |out| {
-                forward_request(out, black_box(&head), tid.as_bytes(), 1, RangeOut::Set(range), true);
+                forward_request(out, black_box(&head), tid.as_bytes(), PathsOut::Turn(1), RangeOut::Set(range), true);
                 let mut guard = EndLineGuard::new(tid);
                 assert_eq!(guard.admit(black_box(&body)), body.len());
                 out.extend_from_slice(&body);

@@ -51,6 +51,7 @@ impl Watched {
             relay: None,
             own_kind: false,
             bulk: false,
+            fingerprints: None,
         };
         let (ines, far) = (relay.handle_accepted(meta(1), now), relay.handle_accepted(meta(2), now));
         let (to_ines, to_far) = (Vec::with_capacity(1 << 16), Vec::with_capacity(1 << 16));

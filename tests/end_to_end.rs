@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -68,10 +69,9 @@ async fn two_clients_of_one_relay_write_to_each_other() {
     }
 }
 
-/// A TLS connection, and octets for it: a good record with this text, and garbage behind it, for one write.
-fn record_and_garbage(relay: &Relay, authority: &Authority, text: &[u8]) -> (std::net::TcpStream, Vec<u8>) {
+/// A TLS connection whose handshake is done.
+fn tls_by_hand(relay: &Relay, authority: &Authority) -> (std::net::TcpStream, rustls::ClientConnection) {
     use rustls_pki_types::pem::PemObject;
-    use std::io::Write;
     let mut roots = rustls::RootCertStore::empty();
     let ca = rustls_pki_types::CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("PEM");
     roots.add(ca).expect("a root");
@@ -88,11 +88,7 @@ fn record_and_garbage(relay: &Relay, authority: &Authority, text: &[u8]) -> (std
         tls.complete_io(&mut stream).expect("a handshake");
     }
     tls.complete_io(&mut stream).expect("nothing left");
-    tls.writer().write_all(text).expect("sealed");
-    let mut octets = Vec::new();
-    tls.write_tls(&mut octets).expect("in memory");
-    octets.extend_from_slice(&[0xff; 64]);
-    (stream, octets)
+    (stream, tls)
 }
 
 #[tokio::test]
@@ -101,11 +97,19 @@ async fn octets_before_a_broken_record_reach_nobody_else() {
     let relay = Relay::start(&authority, &Wish { shards: 1, ..Wish::default() });
     let (alice, a) = owner(&relay, &authority, "alice", "secret").await;
     for _ in 0..3 {
-        let (mut stream, octets) = record_and_garbage(&relay, &authority, b"MSRP forged11 SEND\r\nTo-Path: ");
-        std::io::Write::write_all(&mut stream, &octets).expect("written");
-        // The relay answers with an alert and closes.
+        let (mut stream, mut tls) = tls_by_hand(&relay, &authority);
+        // A good record and garbage behind it, in one write.
+        tls.writer().write_all(b"MSRP forged11 SEND\r\nTo-Path: ").expect("sealed");
+        let mut octets = Vec::new();
+        tls.write_tls(&mut octets).expect("in memory");
+        octets.extend_from_slice(&[0xff; 64]);
+        stream.write_all(&octets).expect("written");
+        // The relay says why, and closes.
         let mut rest = Vec::new();
-        let _ = std::io::Read::read_to_end(&mut stream, &mut rest);
+        stream.read_to_end(&mut rest).expect("an end");
+        tls.read_tls(&mut &rest[..]).expect("in memory");
+        let heard = tls.process_new_packets();
+        assert!(matches!(heard, Err(rustls::Error::AlertReceived(_))), "{heard:?}");
         let far = client(&relay, &authority).await;
         let to = a.own_path(alice.uri());
         let sending =
@@ -114,6 +118,33 @@ async fn octets_before_a_broken_record_reach_nobody_else() {
         timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("answered");
         far.close().await;
         relay.metric_becomes("chappe_links", 1.0).await;
+    }
+}
+
+/// A caller that says all it has to say in one write, close_notify behind it, and then waits for the relay to close.
+#[tokio::test]
+async fn a_caller_that_closes_in_the_same_breath_is_not_kept() {
+    let authority = Authority::new();
+    let relay = Relay::start(&authority, &Wish::default());
+    let (alice, a) = owner(&relay, &authority, "alice", "secret").await;
+    let to = a.own_path(alice.uri());
+    // The kernel deals callers out to both shards: of those on the other one, the link moves with its SEND.
+    for n in 0..16 {
+        let (mut stream, mut tls) = tls_by_hand(&relay, &authority);
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        let from = format!("msrps://{}/c{n};tcp", stream.local_addr().expect("an address"));
+        let head = format!("To-Path: {to}\r\nFrom-Path: {from}\r\nMessage-ID: m{n}\r\nByte-Range: 1-2/2\r\n");
+        let send =
+            format!("MSRP breath{n:04} SEND\r\n{head}Content-Type: text/plain\r\n\r\nhi\r\n-------breath{n:04}$\r\n");
+        tls.writer().write_all(send.as_bytes()).expect("sealed");
+        tls.send_close_notify();
+        let mut octets = Vec::new();
+        tls.write_tls(&mut octets).expect("in memory");
+        stream.write_all(&octets).expect("written");
+        assert_eq!(body(&next_message(&alice).await), b"hi");
+        // Our direction stays open: only close_notify tells the relay that nothing follows.
+        let end = tokio::task::spawn_blocking(move || stream.read_to_end(&mut Vec::new())).await.expect("a thread");
+        end.expect("the relay closes");
     }
 }
 

@@ -170,7 +170,7 @@ impl Scene {
                     Output::Dial { link, .. } => {
                         self.far = Some(link);
                         let peer = SocketAddr::from(([192, 0, 2, 1], 8493));
-                        self.relay.handle_dialled(link, peer, None, false, self.now);
+                        self.relay.handle_dialled(link, peer, None, false, None, self.now);
                     }
                     Output::LookUp { link, ticket, .. } => {
                         self.relay.handle_account(link, ticket, Ok(Some(self.account.clone())), self.now);
@@ -217,7 +217,7 @@ impl Scene {
 fn client() -> Meta {
     let local = Arc::new(Authority { scheme: Scheme::Msrps, host: HOST.into(), port: 2855 });
     let peer = Some(SocketAddr::from(([192, 0, 2, 7], 40_000)));
-    Meta { peer, secure: true, auth: true, local, relay: None, own_kind: false, bulk: false }
+    Meta { peer, secure: true, auth: true, local, relay: None, own_kind: false, bulk: false, fingerprints: None }
 }
 
 fn between<'a>(text: &'a str, before: &str, end: char) -> &'a str {

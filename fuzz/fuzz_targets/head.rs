@@ -2,7 +2,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use chappe::msrp::{ByteRange, Head, Kind, Limits, RangeOut, forward_request, forward_response};
+use chappe::msrp::{ByteRange, Head, Kind, Limits, PathsOut, RangeOut, forward_request, forward_response};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -22,11 +22,11 @@ fuzz_target!(|data: &[u8]| {
     }
     let mut out = Vec::new();
     match head.kind() {
-        Kind::Response(_) => forward_response(&mut out, &head, b"0123456789abcdef", 1),
+        Kind::Response(_) => forward_response(&mut out, &head, b"0123456789abcdef", PathsOut::Turn(1)),
         Kind::Request(_) => {
             for range in [RangeOut::Keep, RangeOut::Omit, RangeOut::Set(ByteRange::UNKNOWN)] {
                 out.clear();
-                forward_request(&mut out, &head, b"0123456789abcdef", 1, range, false);
+                forward_request(&mut out, &head, b"0123456789abcdef", PathsOut::Turn(1), range, false);
             }
             let (Some(to), Some(from)) = (head.to_path(), head.from_path()) else { return };
             let wide = Limits { header_line: 1 << 16, header_block: 1 << 16, header_lines: 1 << 16, ..limits };

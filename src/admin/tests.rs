@@ -58,6 +58,7 @@ fn view() -> SessionView {
         age: Duration::from_secs(60),
         expires_in: Duration::from_secs(540),
         tally: Tally { octets_from_owner: 10, ..Tally::default() },
+        anchor: None,
     }
 }
 

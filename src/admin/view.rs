@@ -21,11 +21,14 @@ pub(super) struct Session {
     messages_to_owner: u64,
     octets_from_owner: u64,
     octets_to_owner: u64,
+    /// Of which anchor it is a leg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchor: Option<String>,
 }
 
 impl From<SessionView> for Session {
     fn from(view: SessionView) -> Session {
-        let SessionView { id, user, owner, relay, far_sides, age, expires_in, tally } = view;
+        let SessionView { id, user, owner, relay, far_sides, age, expires_in, tally, anchor } = view;
         Session {
             id,
             user,
@@ -38,6 +41,7 @@ impl From<SessionView> for Session {
             messages_to_owner: tally.messages_to_owner,
             octets_from_owner: tally.octets_from_owner,
             octets_to_owner: tally.octets_to_owner,
+            anchor,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Shards are reached by bounded command queues only. Whoever asks waits; a shard never does.
 
+mod anchor;
 mod settings;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use anchor::AnchorCommand;
 pub use settings::{authority, rules, settings};
 
 use crate::relay::{Counts, SessionView, Settings};
@@ -31,6 +33,8 @@ pub enum Command {
     Reconfigure(Arc<Settings>),
     /// End the sessions of these users, who may not use the relay any more.
     EndUsers(Arc<Vec<String>>, oneshot::Sender<usize>),
+    /// Something about an anchored session.
+    Anchor(AnchorCommand),
     /// Refuse new sessions; bound ones go on.
     Drain,
     /// Whether a drain has nothing left to wait for.
@@ -52,6 +56,8 @@ pub struct Snapshot {
     pub links: usize,
     /// Sessions now.
     pub sessions: usize,
+    /// Anchors now.
+    pub anchors: usize,
     /// SENDs whose fate is open.
     pub pending: usize,
     /// Octets in buffers.

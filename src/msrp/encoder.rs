@@ -21,14 +21,27 @@ pub enum RangeOut {
     Omit,
 }
 
-/// Head of a forwarded request (RFC 4976 6): the first `pops` URIs of To-Path move to the front
-/// of From-Path, newest first; all other headers follow as received and in order, except Byte-Range (see [`RangeOut`])
-/// and Content-Type, which comes last. With `body` the empty line is included, without it all MIME headers are left out.
+/// What becomes of the paths of a forwarded frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PathsOut<'a> {
+    /// This many URIs of To-Path move to the front of From-Path, newest first (RFC 4976 6).
+    Turn(usize),
+    /// These values in place of both: an end of its own on either side shows neither the path of the other (RFC 4975 8).
+    Set {
+        /// Value of To-Path.
+        to: &'a [u8],
+        /// Value of From-Path.
+        from: &'a [u8],
+    },
+}
+
+/// Head of a forwarded request (RFC 4976 6): the paths change as [`PathsOut`] says; all other headers follow as received
+/// and in order, except Byte-Range (see [`RangeOut`]) and Content-Type, which comes last. With `body` the empty line is included, without it all MIME headers are left out.
 ///
 /// The head must be a request with both paths; an absent path counts as empty.
-pub fn forward_request(out: &mut Vec<u8>, head: &Head, tid: &[u8], pops: usize, range: RangeOut, body: bool) {
+pub fn forward_request(out: &mut Vec<u8>, head: &Head, tid: &[u8], change: PathsOut<'_>, range: RangeOut, body: bool) {
     start_line(out, tid, head.method_name());
-    paths(out, head, pops);
+    paths(out, head, change);
     let scan = head.scan();
     let insert = match range {
         RangeOut::Set(range) if scan.byte_range.is_none() => Some(range),
@@ -73,12 +86,12 @@ pub fn forward_request(out: &mut Vec<u8>, head: &Head, tid: &[u8], pops: usize, 
     }
 }
 
-/// An end-to-end response on its way back, complete with its end-line: the first `pops`
-/// URIs of To-Path move to the front of From-Path, all other headers follow as received.
-pub fn forward_response(out: &mut Vec<u8>, head: &Head, tid: &[u8], pops: usize) {
+/// An end-to-end response on its way back, complete with its end-line: the paths change as [`PathsOut`] says, all other
+/// headers follow as received.
+pub fn forward_response(out: &mut Vec<u8>, head: &Head, tid: &[u8], change: PathsOut<'_>) {
     let Kind::Response(status) = head.kind() else { return };
     status_line(out, tid, status, head.comment());
-    paths(out, head, pops);
+    paths(out, head, change);
     others(out, &head.bytes()[behind_paths(head)..], head.scan().mime);
     end_line(out, tid, Flag::Complete, false);
 }
@@ -183,8 +196,15 @@ fn byte_range(out: &mut Vec<u8>, range: ByteRange) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Both paths after `pops` hops.
-fn paths(out: &mut Vec<u8>, head: &Head, pops: usize) {
+/// Both paths as they leave.
+fn paths(out: &mut Vec<u8>, head: &Head, change: PathsOut<'_>) {
+    let pops = match change {
+        PathsOut::Turn(pops) => pops,
+        PathsOut::Set { to, from } => {
+            header(out, b"To-Path", to);
+            return header(out, b"From-Path", from);
+        }
+    };
     let to = head.to_path().unwrap_or(Path::new(b""));
     let from = head.from_path().unwrap_or(Path::new(b""));
     uris(out, b"To-Path:", to.texts().skip(pops));
@@ -248,7 +268,7 @@ mod tests {
     }
 
     fn forwarded(head: &Head, pops: usize, range: RangeOut, body: bool) -> String {
-        written(|out| forward_request(out, head, b"Tid0", pops, range, body))
+        written(|out| forward_request(out, head, b"Tid0", PathsOut::Turn(pops), range, body))
     }
 
     #[test]
@@ -260,6 +280,14 @@ mod tests {
         assert_eq!(forwarded(&head, 1, RangeOut::Keep, false), expected(&format!(" {B} {X}"), &format!("{A} {F}")));
         assert_eq!(forwarded(&head, 2, RangeOut::Keep, false), expected(&format!(" {X}"), &format!("{B} {A} {F}")));
         assert_eq!(forwarded(&head, 9, RangeOut::Keep, false), expected("", &format!("{X} {B} {A} {F}")));
+    }
+
+    #[test]
+    fn sdp_99_paths_that_are_set_show_nothing_of_those_that_came() {
+        let head = send(A, F, "Message-ID: m1m1\r\n");
+        let set = PathsOut::Set { to: X.as_bytes(), from: B.as_bytes() };
+        let out = written(|out| forward_request(out, &head, b"Tid0", set, RangeOut::Keep, false));
+        assert_eq!(out, format!("MSRP Tid0 SEND\r\nTo-Path: {X}\r\nFrom-Path: {B}\r\nMessage-ID: m1m1\r\n"));
     }
 
     #[test]
@@ -304,7 +332,7 @@ mod tests {
     #[test]
     fn responses_travel_back_with_their_comment() {
         let block = |start: &str| format!("{start}\r\nTo-Path: {A} {X}\r\nFrom-Path: {F}\r\nExpires: 9\r\n");
-        let back = |start: &str| written(|out| forward_response(out, &head(block(start)), b"Tid0", 1));
+        let back = |start: &str| written(|out| forward_response(out, &head(block(start)), b"Tid0", PathsOut::Turn(1)));
         let rest = format!("To-Path: {X}\r\nFrom-Path: {A} {F}\r\nExpires: 9\r\n-------Tid0$\r\n");
         assert_eq!(back("MSRP abcd1234 299 Fine by me"), format!("MSRP Tid0 299 Fine by me\r\n{rest}"));
         assert_eq!(back("MSRP abcd1234 481"), format!("MSRP Tid0 481 No Such Session\r\n{rest}"));

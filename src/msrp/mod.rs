@@ -29,7 +29,7 @@ mod uri;
 
 pub use byte_range::{ByteRange, ByteRangeError};
 pub use decoder::{Decoder, Event};
-pub use encoder::{RangeOut, end_line, forward_request, forward_response, report, request_head, response};
+pub use encoder::{PathsOut, RangeOut, end_line, forward_request, forward_response, report, request_head, response};
 pub use fault::{Fatal, HeadFault};
 pub use flag::Flag;
 pub use guard::EndLineGuard;

@@ -107,6 +107,7 @@ fn is_space(octet: u8) -> bool {
 }
 
 /// `text` without SP and HTAB at both ends.
+#[inline]
 pub(super) fn trim(text: &[u8]) -> &[u8] {
     let text = trim_start(text);
     let end = text.iter().rposition(|c| !is_space(*c)).map_or(0, |last| last + 1);
@@ -114,6 +115,7 @@ pub(super) fn trim(text: &[u8]) -> &[u8] {
 }
 
 /// `text` without SP and HTAB at its start.
+#[inline]
 pub(super) fn trim_start(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|c| !is_space(*c)).unwrap_or(text.len());
     &text[start..]

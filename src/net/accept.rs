@@ -15,7 +15,7 @@ use super::connection::{Connection, Event, Parts};
 use super::shard::{Shard, bump};
 use super::socket;
 use super::tls::{ALPN_BULK, ALPN_RELAY, Tls, TlsError};
-use crate::relay::{Authority, Meta};
+use crate::relay::{Authority, Fingerprint, Meta};
 
 /// A listening socket of one shard.
 pub struct Listener {
@@ -38,6 +38,11 @@ pub(super) enum HandshakeError {
     Closed,
     #[error(transparent)]
     Tls(#[from] TlsError),
+}
+
+/// Of the certificate that the other end has shown.
+pub(super) fn fingerprints(tls: &Tls) -> Option<Arc<[Fingerprint]>> {
+    tls.peer_certificates()?.first().map(|leaf| Fingerprint::of(leaf))
 }
 
 impl Shard {
@@ -101,6 +106,7 @@ impl Shard {
                 relay: None,
                 own_kind: false,
                 bulk: false,
+                fingerprints: None,
             };
             tokio::task::spawn_local(self.clone().welcome(stream, permit, meta));
         }
@@ -137,6 +143,7 @@ impl Shard {
             let tls = connection.tls();
             if let Some(tls) = tls.as_ref() {
                 meta.relay = self.shared.identify(tls.peer_certificates()).map(Arc::new);
+                meta.fingerprints = fingerprints(tls);
                 meta.own_kind = tls.alpn().is_some_and(|a| a == ALPN_RELAY || a == ALPN_BULK);
                 meta.bulk = meta.relay.is_some() && tls.alpn() == Some(ALPN_BULK);
                 bump(&self.io.handshakes[usize::from(tls.resumed() == Some(true))]);

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -100,6 +100,14 @@ impl Parts {
 #[derive(Default)]
 pub struct Scratch {
     lengths: Vec<usize>,
+    slices: Vec<IoSlice<'static>>,
+}
+
+/// The same room for slices of something else, so that a batch allocates none.
+fn emptied<'a>(mut slices: Vec<IoSlice<'_>>) -> Vec<IoSlice<'a>> {
+    slices.clear();
+    // Nothing is copied: a vector that is collected from its own elements keeps its memory.
+    slices.into_iter().map(|_| IoSlice::new(&[])).collect()
 }
 
 impl Connection {
@@ -239,6 +247,8 @@ impl Connection {
                     buffer[..octets.len()].copy_from_slice(&octets);
                     Event::Read(octets.len())
                 }
+                // This shard has made the socket one that does not block; nothing was read.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Event::Woken,
                 Err(e) => Event::Broken(e.kind()),
             });
         }
@@ -256,16 +266,18 @@ impl Connection {
                 let mut under_way = self.batch.borrow_mut();
                 under_way.ends.clear();
                 under_way.out = 0;
-                let whole = seal(tls, batch, &mut scratch.lengths, &mut sealed, &mut under_way.ends);
+                let whole = seal(tls, batch, scratch, &mut sealed, &mut under_way.ends);
                 // Without what was sealed before a failure the other end could not read the alert that follows.
                 let out = socket.write(sealed, calls)?;
                 whole?;
                 under_way.acknowledge(out)
             }
             None => {
-                let mut slices = Vec::with_capacity(batch.spans.len());
+                let mut slices = emptied(std::mem::take(&mut scratch.slices));
                 Cursor::new(batch).take(batch.octets, &mut slices);
-                socket.write_slices(&slices, calls)?
+                let out = socket.write_slices(&slices, calls)?;
+                scratch.slices = emptied(slices);
+                out
             }
         };
         self.listen(socket);
@@ -330,8 +342,7 @@ impl Connection {
 
     /// Says goodbye as far as that can be done now, and hands out the socket for its last octets; dropped, it closes at once.
     pub fn close(&self) -> Option<Farewell> {
-        let may = self.socket.borrow().as_ref()?.may_append_last_words() && self.late.borrow().written.is_none();
-        if may {
+        if self.socket.borrow().as_ref()?.may_append_last_words() {
             if let Some(tls) = self.tls.borrow_mut().as_mut() {
                 tls.close_notify();
             }
@@ -340,7 +351,12 @@ impl Connection {
         let socket = self.socket.take()?;
         self.permit.take();
         self.wake();
-        Some(Farewell { socket, late: self.late.take() })
+        Some(Farewell { socket, late: self.late.take(), unsent: self.unsent.take() })
+    }
+
+    /// The other end has said over TLS that it sends nothing more.
+    pub fn peer_closed(&self) -> bool {
+        self.tls.borrow().as_ref().is_some_and(Tls::peer_closed)
     }
 
     /// Takes the connection apart, for another shard, and tells what work is left here. `None` if it is closed; an error if
@@ -368,19 +384,20 @@ impl Connection {
 fn seal(
     tls: &mut Tls,
     batch: &Transmit,
-    lengths: &mut Vec<usize>,
+    scratch: &mut Scratch,
     sealed: &mut Vec<u8>,
     ends: &mut VecDeque<(usize, usize)>,
 ) -> Result<(), SendError> {
-    records(batch, lengths);
+    records(batch, &mut scratch.lengths);
     let mut cursor = Cursor::new(batch);
-    let mut parts = Vec::new();
-    for length in lengths {
-        parts.clear();
-        cursor.take(*length, &mut parts);
-        tls.seal(&parts, sealed).map_err(SendError::Tls)?;
+    let mut slices = emptied(std::mem::take(&mut scratch.slices));
+    for length in &scratch.lengths {
+        slices.clear();
+        cursor.take(*length, &mut slices);
+        tls.seal(&slices, sealed).map_err(SendError::Tls)?;
         ends.push_back((sealed.len(), *length));
     }
+    scratch.slices = emptied(slices);
     Ok(())
 }
 
@@ -398,5 +415,22 @@ pub enum SendError {
 impl From<io::Error> for SendError {
     fn from(error: io::Error) -> Self {
         SendError::Broken(error.kind())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_slices_is_used_again() {
+        let octets = *b"octets";
+        let mut slices = vec![IoSlice::new(&octets); 40];
+        let (place, room) = (slices.as_ptr() as usize, slices.capacity());
+        for _ in 0..3 {
+            slices = emptied(slices);
+            assert_eq!((slices.as_ptr() as usize, slices.capacity(), slices.len()), (place, room, 0));
+            slices.push(IoSlice::new(&octets));
+        }
     }
 }

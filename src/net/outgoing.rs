@@ -7,26 +7,28 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use rustls_pki_types::ServerName;
 
+use super::accept::fingerprints;
 use super::connection::{Connection, Parts};
 use super::dial::{DialError, connect, permitted};
 use super::resolve::Target;
 use super::shard::{Shard, bump};
 use super::tls::{ALPN_BULK, ALPN_RELAY, Tls};
-use crate::relay::{Dial, DialFailure, LinkId};
+use crate::relay::{Dial, DialFailure, Fingerprint, LinkId};
 
 struct Dialled {
     connection: Connection,
     relay: Option<crate::relay::RelayIdentity>,
     own_kind: bool,
+    fingerprints: Option<Arc<[Fingerprint]>>,
     early: BytesMut,
 }
 
 impl Shard {
-    pub(super) async fn dial(self: Rc<Self>, link: LinkId, to: Dial, user: Arc<str>) {
-        match self.reach(&to, &user).await {
+    pub(super) async fn dial(self: Rc<Self>, link: LinkId, to: Dial, user: Option<Arc<str>>) {
+        match self.reach(&to, user.as_ref()).await {
             Ok(d) => {
                 bump(&self.io.dials[0]);
-                self.add_dialled(link, d.connection, d.relay, d.own_kind, d.early);
+                self.add_dialled(link, d.connection, d.relay, d.own_kind, d.fingerprints, d.early);
             }
             Err(error) => {
                 bump(&self.io.dials[1]);
@@ -44,10 +46,11 @@ impl Shard {
         }
     }
 
-    async fn reach(self: &Rc<Self>, to: &Dial, user: &Arc<str>) -> Result<Dialled, DialError> {
+    async fn reach(self: &Rc<Self>, to: &Dial, user: Option<&Arc<str>>) -> Result<Dialled, DialError> {
         let rules = **self.shared.rules.load();
         // Peer relays are infrastructure: users' quotas are not for them.
-        if !to.peer && !self.shared.leases.dial(user, rules.dials_per_user, self.shared.clock.now()) {
+        let leased = |user: &Arc<str>| self.shared.leases.dial(user, rules.dials_per_user, self.shared.clock.now());
+        if !to.peer && !user.is_none_or(leased) {
             return Err(DialError::Quota);
         }
         let target = match (to.host.parse::<IpAddr>(), to.port) {
@@ -69,7 +72,10 @@ impl Shard {
                 (true, false) => &[ALPN_RELAY],
                 (false, _) => &[],
             };
-            Some(Tls::connect(&self.shared.client, name, alpn)?)
+            Some(match &to.fingerprints {
+                Some(expected) => Tls::connect_pinned(&self.shared.client, name, expected.clone())?,
+                None => Tls::connect(&self.shared.client, name, alpn)?,
+            })
         } else {
             None
         };
@@ -77,7 +83,7 @@ impl Shard {
         let parts = Parts::fresh(socket, tls, peer, None);
         let connection = Connection::new(parts).map_err(|e| DialError::Connect(e.kind()))?;
         let mut early = BytesMut::new();
-        let (mut relay, mut own_kind) = (None, false);
+        let (mut relay, mut own_kind, mut seen) = (None, false, None);
         if to.secure {
             let handshake = tokio::time::timeout(rules.handshake, self.handshake(&connection, &mut early));
             match handshake.await {
@@ -98,10 +104,13 @@ impl Shard {
             }
             let tls = connection.tls();
             if let Some(tls) = tls.as_ref() {
-                relay = self.shared.identify_dialled(&to.host, tls.peer_certificates());
+                seen = fingerprints(tls);
+                // Who was verified by fingerprints has proved no name.
+                let named = to.fingerprints.is_none();
+                relay = named.then(|| self.shared.identify_dialled(&to.host, tls.peer_certificates())).flatten();
                 own_kind = tls.alpn().is_some_and(|a| a == ALPN_RELAY || a == ALPN_BULK);
             }
         }
-        Ok(Dialled { connection, relay, own_kind, early })
+        Ok(Dialled { connection, relay, own_kind, fingerprints: seen, early })
     }
 }

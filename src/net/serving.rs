@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::task::spawn_local;
@@ -12,7 +13,7 @@ use tokio::task::spawn_local;
 use super::connection::{Connection, Event as IoEvent};
 use super::engine::Farewell;
 use super::shard::{Served, Shard};
-use crate::relay::{CloseReason, LinkId, Meta};
+use crate::relay::{CloseReason, Fingerprint, LinkId, Meta};
 
 /// Octets of ciphertext read at once.
 const READ: usize = 64 << 10;
@@ -38,12 +39,16 @@ impl Shard {
             state.links.insert(id, Served { connection: connection.clone(), task: None });
             id
         };
+        let over = connection.peer_closed();
         self.start(id, connection);
-        if !early.is_empty() {
-            self.with(|relay, now| relay.handle_data(id, early.freeze(), now));
-        } else {
-            self.turn();
-        }
+        self.with(|relay, now| {
+            if !early.is_empty() {
+                relay.handle_data(id, early.freeze(), now);
+            }
+            if over {
+                relay.handle_eof(id, now);
+            }
+        });
     }
 
     /// A dialled connection is there. Gone when nobody waits for it any more.
@@ -53,6 +58,7 @@ impl Shard {
         connection: Connection,
         relay: Option<crate::relay::RelayIdentity>,
         own_kind: bool,
+        fingerprints: Option<Arc<[Fingerprint]>>,
         early: BytesMut,
     ) {
         let connection = Rc::new(connection);
@@ -71,7 +77,7 @@ impl Shard {
         let peer = connection.peer();
         self.start(id, connection);
         self.with(|core, now| {
-            core.handle_dialled(id, peer, relay, own_kind, now);
+            core.handle_dialled(id, peer, relay, own_kind, fingerprints, now);
             if !early.is_empty() {
                 core.handle_data(id, early.freeze(), now);
             }
@@ -219,7 +225,8 @@ impl Shard {
     }
 
     fn lose(self: &Rc<Self>, id: LinkId, connection: &Connection) {
-        connection.close();
+        // If it is TLS that failed, the other end is to hear why.
+        self.part(connection.close(), false);
         self.state.borrow_mut().links.remove(&id);
         self.with(|relay, now| relay.handle_lost(id, now));
         let state = self.state.borrow();

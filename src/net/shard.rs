@@ -144,8 +144,13 @@ impl Shard {
         });
         self.stopped.notified().await;
         let until = self.shared.clock.now() + super::serving::LINGER;
-        while self.lingering.get() > 0 && self.shared.clock.now() < until {
+        loop {
+            // A link that was on its way here says its goodbye, too.
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let done = self.lingering.get() == 0 && self.state.borrow().links.is_empty();
+            if done || self.shared.clock.now() >= until {
+                break;
+            }
         }
     }
 
@@ -267,7 +272,7 @@ impl Shard {
                 tracing::debug!(%error, peer = %connection.peer(), "link lost while writing");
                 state.relay.handle_lost(id, now);
                 state.links.remove(&id);
-                connection.close();
+                self.part(connection.close(), false);
             }
         }
         state.transmit.clear();
@@ -310,7 +315,12 @@ impl Shard {
                 let connection = Rc::new(connection);
                 let served = Served { connection: connection.clone(), task: None };
                 self.state.borrow_mut().links.insert(id, served);
+                // It may have been said in the same breath as the request that made it move.
+                let over = connection.peer_closed();
                 self.start(id, connection);
+                if over {
+                    self.state.borrow_mut().relay.handle_eof(id, now);
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "a link that came from another shard could not be registered; it is lost");
@@ -359,6 +369,7 @@ impl Shard {
                 let gone = |user: &str| users.iter().any(|u| u == user);
                 let _ = reply.send(self.with(|relay, now| relay.end_sessions_of(gone, now)));
             }
+            Command::Anchor(command) => self.with(|relay, now| command.obey(relay, now)),
             Command::Drain => self.with(|relay, _| relay.drain()),
             Command::Drained(reply) => {
                 let _ = reply.send(self.state.borrow().relay.drained());
@@ -398,6 +409,7 @@ impl Shard {
             },
             links: state.relay.link_count(),
             sessions: state.relay.session_count(),
+            anchors: state.relay.anchor_count(),
             pending: state.relay.pending_count(),
             buffered: state.relay.buffered(),
         }

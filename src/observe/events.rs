@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use tracing::{debug, error, info, warn};
 
 use super::throttle::Throttle;
-use crate::relay::{CloseReason, Event, SessionEnd, SessionRecord};
+use crate::relay::{AnchorNews, CloseReason, Event, SessionEnd, SessionRecord};
 
 static FAILED_AUTHS: Throttle = Throttle::new(100);
 static CLOSED_LINKS: Throttle = Throttle::new(20);
@@ -21,6 +21,22 @@ pub fn log_event(event: &Event) {
         Event::LinkClosed { peer, reason, relay } => link_closed(*peer, *reason, relay.as_deref()),
         Event::AuthFailed { peer, failures } => auth_failed(*peer, *failures),
         Event::Impostor { relay, peer } => impostor(relay, *peer),
+        Event::Anchor { shard, anchor, news } => anchored(*shard, anchor.as_u64(), news),
+    }
+}
+
+/// The dialogs of an anchor answer for it, so this is for whoever looks closely.
+fn anchored(shard: u16, anchor: u64, news: &AnchorNews) {
+    match news {
+        AnchorNews::Ended(record) => session_ended(record),
+        AnchorNews::Mismatch { side, peer } => info!(
+            shard,
+            anchor,
+            ?side,
+            ?peer,
+            "a certificate is not the one that the session's SDP promised; nothing was delivered"
+        ),
+        news => debug!(shard, anchor, what = news.word(), "anchored session"),
     }
 }
 
@@ -32,7 +48,7 @@ fn session_ended(record: &SessionRecord) {
             session = %id, ?user, seconds,
             "session ended by an operator; its client gets 481 and must authenticate again"
         ),
-        SessionEnd::Expired | SessionEnd::OwnerGone | SessionEnd::Drained => {
+        SessionEnd::Expired | SessionEnd::OwnerGone | SessionEnd::Drained | SessionEnd::Bye | SessionEnd::Cancelled => {
             debug!(session = %id, ?user, reason, seconds, "session ended");
         }
     }
@@ -53,7 +69,9 @@ fn weight(reason: CloseReason, of_relay: bool) -> Weight {
     match reason {
         CloseReason::Bug => Weight::Alarm,
         CloseReason::Shortage => Weight::Trouble,
-        CloseReason::Eof | CloseReason::Idle | CloseReason::Shutdown | CloseReason::Moved => Weight::Ordinary,
+        CloseReason::Eof | CloseReason::Idle | CloseReason::Shutdown | CloseReason::Moved | CloseReason::Released => {
+            Weight::Ordinary
+        }
         // A link to another relay carries many sessions.
         _ if of_relay => Weight::Trouble,
         _ => Weight::Ordinary,

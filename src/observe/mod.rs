@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::relay::Event;
+use crate::relay::{AnchorNews, Event};
 
 mod events;
 mod exposition;
@@ -47,7 +47,7 @@ impl Observer {
     pub fn event(&self, event: &Event) {
         self.exporter.event(event);
         log_event(event);
-        if let Event::SessionEnded(record) = event {
+        if let Event::SessionEnded(record) | Event::Anchor { news: AnchorNews::Ended(record), .. } = event {
             self.records.write(record);
         }
     }

@@ -6,8 +6,8 @@ use super::exposition::Exposition;
 use super::metrics::{Exporter, Family, Word};
 use crate::control::Snapshot;
 use crate::relay::{
-    AUTH_OUTCOMES, Buckets, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS, LATENCY_BOUNDS_US, REFUSAL_KINDS,
-    SessionEnd,
+    AUTH_OUTCOMES, AnchorNews, Buckets, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS, LATENCY_BOUNDS_US,
+    REFUSAL_KINDS, SessionEnd,
 };
 
 const BUILD_INFO: Family = ("chappe_build_info", "Always 1; the label names the version.");
@@ -44,6 +44,9 @@ const LATENCY: Family =
     ("chappe_forward_latency_seconds", "From the arrival of a chunk's head to the hand-over of its last octet.");
 const DEPTH: Family = ("chappe_queue_depth_octets", "Octets queued for a next hop when a chunk joins them.");
 
+const ANCHORS: Family = ("chappe_anchors", "Anchored sessions now.");
+const ANCHOR_NEWS: Family = ("chappe_anchor_news_total", "What anchored sessions told their dialogs.");
+
 type Cell = fn(&Counts) -> u64;
 
 /// Counters without labels.
@@ -69,12 +72,20 @@ const PLAIN: [(Family, Cell); 13] = [
 pub(super) fn begin(to: &Exporter, started: Duration) {
     to.gauge(BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION").into())], 1.0);
     to.gauge(START_TIME, &[], started.as_secs_f64());
-    for end in [SessionEnd::Expired, SessionEnd::OwnerGone, SessionEnd::Operator, SessionEnd::Drained] {
+    for end in [
+        SessionEnd::Expired,
+        SessionEnd::OwnerGone,
+        SessionEnd::Operator,
+        SessionEnd::Drained,
+        SessionEnd::Bye,
+        SessionEnd::Cancelled,
+    ] {
         to.counter(SESSIONS_ENDED, &[("reason", end.word().into())], 0);
     }
     to.counter(AUTH_FAILURES, &[], 0);
     to.counter(IMPOSTORS, &[], 0);
     to.describe(LINKS_CLOSED);
+    to.describe(ANCHOR_NEWS);
 }
 
 /// The counter that an event raises.
@@ -84,6 +95,10 @@ pub(super) fn of_event(event: &Event) -> (Family, Option<(&'static str, Word)>) 
         Event::LinkClosed { reason, .. } => (LINKS_CLOSED, Some(("reason", reason.word().into()))),
         Event::AuthFailed { .. } => (AUTH_FAILURES, None),
         Event::Impostor { .. } => (IMPOSTORS, None),
+        Event::Anchor { news: AnchorNews::Ended(record), .. } => {
+            (SESSIONS_ENDED, Some(("reason", record.end.word().into())))
+        }
+        Event::Anchor { news, .. } => (ANCHOR_NEWS, Some(("what", news.word().into()))),
     }
 }
 
@@ -162,6 +177,7 @@ fn now(to: &Exporter, shards: &[Snapshot]) {
         let shard = [("shard", Word::Shard(s.shard))];
         to.gauge(LINKS, &shard, s.links as f64);
         to.gauge(SESSIONS, &shard, s.sessions as f64);
+        to.gauge(ANCHORS, &shard, s.anchors as f64);
         to.gauge(PENDING, &shard, s.pending as f64);
         to.gauge(BUFFERED, &shard, s.buffered as f64);
     }

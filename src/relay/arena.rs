@@ -44,6 +44,9 @@ impl<T> fmt::Debug for Key<T> {
 }
 
 impl<T> Key<T> {
+    /// Finds nothing.
+    pub(super) const NONE: Key<T> = Key { index: u32::MAX, generation: u32::MAX, of: PhantomData };
+
     /// Position in the slab: small, dense, reused.
     pub fn index(self) -> usize {
         self.index as usize

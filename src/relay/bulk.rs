@@ -29,6 +29,8 @@ pub(super) struct Origin {
     pub(super) relay: Option<Arc<str>>,
     /// They come by a bulk link.
     pub(super) bulk: bool,
+    /// They go to a leg of an anchor, whose path may change between two flows.
+    pub(super) leg: bool,
 }
 
 /// How far a flow is on its way to a bulk link.
@@ -97,7 +99,7 @@ impl Relay {
         let user = user.or_else(|| link.relay_name().cloned());
         self.lanes += 1;
         let lane = self.lanes;
-        let bulk = dial.zip(user).and_then(|(dial, user)| self.dial_for(Dial { lane, ..dial }, user, now).ok());
+        let bulk = dial.zip(user).and_then(|(dial, user)| self.dial_for(Dial { lane, ..dial }, Some(user), now).ok());
         if let Some(link) = bulk.and_then(|b| self.links.get_mut(b)) {
             link.bulk_for = Some(id);
         }
@@ -112,7 +114,7 @@ impl Relay {
         self.settings.peers.get(&**name).filter(|p| p.bulk && p.multiplex)?;
         let port = link.dial.as_ref().and_then(|d| d.port).or_else(|| next_port(flow, name))?;
         let host = name.to_string();
-        Some(Dial { secure: true, host, port: Some(port), bulk: true, lane: 0, peer: true })
+        Some(Dial { secure: true, host, port: Some(port), bulk: true, lane: 0, peer: true, fingerprints: None })
     }
 
     /// A bulk link is connected.
@@ -182,9 +184,9 @@ impl Relay {
     // ---- the receiving relay
 
     /// The flow by which what came earlier of this session from this relay still leaves: what comes by a bulk link leaves
-    /// after it.
+    /// after it, as does what goes to a leg under other paths than before.
     pub(super) fn earlier_flow(&mut self, target: LinkId, origin: &Origin) -> Option<FlowId> {
-        let flows = &self.links.get(target).filter(|_| origin.bulk && origin.relay.is_some())?.flows;
+        let flows = &self.links.get(target).filter(|_| origin.leg || (origin.bulk && origin.relay.is_some()))?.flows;
         let same = |f: &Flow| f.token == origin.token && f.relay == origin.relay && !f.queue.is_empty();
         let earlier = flows.iter().rev().copied().find(|f| self.flows.get(*f).is_some_and(same))?;
         self.flows.get_mut(earlier)?.followed = true;
@@ -215,6 +217,6 @@ impl Link {
 /// The address that a chunk names for the relay it goes to next.
 fn next_port(flow: &Flow, name: &str) -> Option<u16> {
     let chunk = flow.queue.front()?;
-    let uri = Uri::parse(chunk.head.to_path()?.texts().nth(chunk.hops)?).ok()?;
+    let uri = Uri::parse(chunk.turn.next(chunk.head.to_path()?)?).ok()?;
     uri.host_is(name).then_some(uri.port()).flatten()
 }

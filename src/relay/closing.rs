@@ -89,6 +89,7 @@ impl Relay {
                 self.settle_part(t.pending, t.first, t.behind, Err(Status::TIMEOUT), now);
             }
         }
+        self.end_anchors(now);
         let tokens: Vec<_> = self.sessions.keys().copied().collect();
         for token in tokens {
             self.end_session(&token, SessionEnd::Drained, now);

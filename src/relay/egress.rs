@@ -196,7 +196,14 @@ impl Relay {
         let from = out.heads.len();
         let range = range_of(chunk, start, octets, last, whole);
         let deficit = &mut flow.deficit;
-        forward_request(&mut out.heads, &chunk.head, tid.as_bytes(), chunk.hops, RangeOut::Set(range), chunk.has_body);
+        forward_request(
+            &mut out.heads,
+            &chunk.head,
+            tid.as_bytes(),
+            chunk.turn.paths(),
+            RangeOut::Set(range),
+            chunk.has_body,
+        );
         out.head(from);
         *deficit -= (out.heads.len() - from) as i64;
         let (pending, report) = (chunk.pending, chunk.failure_report);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::anchor::{AnchorId, AnchorNews};
 use super::link::CloseReason;
 use super::session::{SessionEnd, Tally};
 use crate::msrp::{Kind, Method, Status};
@@ -110,10 +111,12 @@ pub enum RefusalKind {
     Shortage,
     /// The relay is draining.
     Draining,
+    /// Not the certificate that the session's SDP promised.
+    Certificate,
 }
 
 /// Labels of [`RefusalKind`] in order.
-pub const REFUSAL_KINDS: [&str; 14] = [
+pub const REFUSAL_KINDS: [&str; 15] = [
     "misaddressed",
     "no_session",
     "old_generation",
@@ -128,6 +131,7 @@ pub const REFUSAL_KINDS: [&str; 14] = [
     "impostor",
     "shortage",
     "draining",
+    "certificate",
 ];
 
 /// Outcomes of AUTH; the label of a metric.
@@ -184,11 +188,13 @@ pub struct Counts {
     /// Responses that matched nothing.
     pub responses_unmatched: u64,
     /// Refused requests by [`REFUSAL_KINDS`].
-    pub refusals: [u64; 14],
+    pub refusals: [u64; 15],
     /// AUTHs by [`AUTH_OUTCOMES`].
     pub auth: [u64; 8],
     /// Sessions begun.
     pub sessions_started: u64,
+    /// Anchors reserved.
+    pub anchors_reserved: u64,
     /// Links accepted and dialled.
     pub links_opened: [u64; 2],
     /// Links ended.
@@ -246,6 +252,15 @@ pub enum Event {
         relay: Arc<str>,
         /// Its address.
         peer: Option<SocketAddr>,
+    },
+    /// Something of an anchored session that its dialogs must know.
+    Anchor {
+        /// Shard that has the anchor.
+        shard: u16,
+        /// The anchor there.
+        anchor: AnchorId,
+        /// What.
+        news: AnchorNews,
     },
 }
 

@@ -11,6 +11,7 @@ use super::link::LinkId;
 use super::pending::PendingId;
 use super::session::TokenId;
 use super::source::SourceRef;
+use super::turn::Turn;
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Flag, Head, Tid};
 
@@ -27,7 +28,7 @@ const ANSWERING: std::time::Duration = std::time::Duration::from_secs(1);
 /// A chunk as it came, on its way out in one or more parts.
 pub(super) struct Queued {
     pub(super) head: Head,
-    pub(super) hops: usize,
+    pub(super) turn: Turn,
     pub(super) failure_report: FailureReport,
     /// The record of its fate, kept when somebody may have to be told.
     pub(super) pending: Option<PendingId>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Relay;
+use super::anchor::Held;
 use super::event::DEPTH_BOUNDS;
 use super::flow::{FlowId, Queued, SLICE_OVERHEAD, Slice};
 use super::link::{Frame, LinkId};
@@ -13,6 +14,7 @@ use super::pending::Pending;
 use super::route::Refusal;
 use super::short::Short;
 use super::source::{SourceId, Target};
+use super::turn::Turn;
 use super::way::Found;
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Flag, Head, Status};
@@ -20,7 +22,7 @@ use crate::msrp::{FailureReport, Flag, Head, Status};
 /// A chunk as its source hands it to its flow.
 pub(super) struct Start {
     pub(super) head: Head,
-    pub(super) hops: usize,
+    pub(super) turn: Turn,
     pub(super) has_body: bool,
     pub(super) serial: u32,
     pub(super) from_path: Arc<[u8]>,
@@ -49,13 +51,28 @@ impl Relay {
             Ok(Found::Here) if has_body => self.refuse(id, &head, Refusal::NoSession, now),
             Ok(Found::Here) => {
                 // A bodiless SEND to the token alone asks whether the session lives (RLY-94).
-                self.end_probation(id);
-                self.counts.keep_alives += 1;
-                if head.failure_report() == FailureReport::Yes {
-                    self.respond(id, &head, Status::OK, &[], now);
-                }
+                self.keep_alive(id, &head, now);
             }
-            Err(refusal) => self.refuse(id, &head, refusal, now),
+            Err(refusal) => self.not_admitted(id, head, has_body, refusal, now),
+        }
+    }
+
+    /// A SEND without a way is refused, or waits for one.
+    #[cold]
+    fn not_admitted(&mut self, id: LinkId, head: Head, has_body: bool, refusal: Refusal, now: Moment) {
+        if refusal.may_pass() {
+            self.hold(id, Held::Send { head, has_body }, refusal, now);
+        } else {
+            self.refuse(id, &head, refusal, now);
+        }
+    }
+
+    /// A SEND that was for us alone.
+    pub(super) fn keep_alive(&mut self, id: LinkId, head: &Head, now: Moment) {
+        self.end_probation(id);
+        self.counts.keep_alives += 1;
+        if head.failure_report() == FailureReport::Yes {
+            self.respond(id, head, Status::OK, &[], now);
         }
     }
 
@@ -85,7 +102,7 @@ impl Relay {
         source.next_serial = serial.wrapping_add(1);
         let start = Start {
             head: head.clone(),
-            hops: source.hops,
+            turn: source.turn.clone(),
             has_body,
             serial,
             from_path: source.from_path.clone(),
@@ -164,7 +181,7 @@ impl Relay {
         flow.last_input = now;
         let chunk = Queued {
             head,
-            hops: start.hops,
+            turn: start.turn,
             failure_report: report,
             pending,
             has_body: start.has_body,
@@ -313,7 +330,9 @@ impl Relay {
             self.respond(id, head, Status::OK, &[], now);
         }
         let message = flag == Flag::Complete && head.content_type().is_some();
-        let Some(session) = self.sessions.get_mut(&token) else { return };
+        let Some(session) = self.sessions.get_mut(&token) else {
+            return self.tally_abroad(source_id, received, message);
+        };
         session.tally.add(from_owner, received, message);
         // On an internal hop the other client's session counts it too.
         let inner = session.ways.iter().find(|w| w.source == source_id).and_then(|w| w.inner);
@@ -332,6 +351,8 @@ impl Relay {
         let to_owner = match &session.owner {
             super::session::Owner::Link(link) => *link == flow.link,
             super::session::Owner::Relay(name) => relay == Some(name),
+            // What comes in on a leg is counted there as what goes to an owner.
+            super::session::Owner::Leg(..) => true,
         };
         session.tally.add(!to_owner, octets, message);
     }
@@ -401,7 +422,7 @@ impl Relay {
 }
 
 impl super::session::Tally {
-    fn add(&mut self, from_owner: bool, octets: u64, complete: bool) {
+    pub(super) fn add(&mut self, from_owner: bool, octets: u64, complete: bool) {
         let (o, m) = if from_owner {
             (&mut self.octets_from_owner, &mut self.messages_from_owner)
         } else {

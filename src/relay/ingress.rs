@@ -258,6 +258,9 @@ impl Relay {
         let Some(link) = self.links.get_mut(id) else { return };
         let relay = link.meta.relay.is_some();
         match refusal.kind() {
+            RefusalKind::Certificate if !relay && !link.in_session() => {
+                self.close_flushing(id, CloseReason::Certificate, now);
+            }
             RefusalKind::Misaddressed if !relay => self.close_flushing(id, CloseReason::Misaddressed, now),
             RefusalKind::Bad => {
                 self.count_bad(id, now);

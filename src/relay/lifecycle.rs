@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::anchor::Fingerprint;
 use super::flow::FlowId;
 use super::link::{CloseReason, DialFailure, Frame, LinkId, Meta, Phase, Probation, RelayIdentity};
 use super::session::{SessionEnd, TokenId};
@@ -41,7 +42,16 @@ impl Relay {
             })
         });
         let secure = local.scheme == crate::msrp::Scheme::Msrps;
-        let meta = Meta { peer: None, secure, auth: true, local, relay: None, own_kind: true, bulk: false };
+        let meta = Meta {
+            peer: None,
+            secure,
+            auth: true,
+            local,
+            relay: None,
+            own_kind: true,
+            bulk: false,
+            fingerprints: None,
+        };
         self.links.insert(Link::new(meta, Phase::Open, None, self.settings.wire, now))
     }
 
@@ -77,6 +87,7 @@ impl Relay {
         peer: std::net::SocketAddr,
         relay: Option<RelayIdentity>,
         own_kind: bool,
+        fingerprints: Option<Arc<[Fingerprint]>>,
         now: Moment,
     ) {
         let Some(link) = self.links.get_mut(id) else { return };
@@ -86,6 +97,7 @@ impl Relay {
         link.meta.peer = Some(peer);
         link.meta.relay = relay.map(Arc::new);
         link.meta.own_kind = own_kind;
+        link.meta.fingerprints = fingerprints;
         link.phase = Phase::Open;
         link.last_input = now;
         let flows = link.flows.clone();
@@ -100,6 +112,7 @@ impl Relay {
         self.arm(id, at);
         self.touch(id);
         self.bulk_dialled(id, now);
+        self.legs_dialled(id, now);
     }
 
     /// A dial failed; what waited for it has failed too.
@@ -147,6 +160,7 @@ impl Relay {
         self.sources.shrink();
         self.flows.shrink();
         self.links.shrink();
+        self.anchors.shrink();
         self.timers.shrink();
     }
 
@@ -204,11 +218,11 @@ impl Relay {
             self.cut_short(source, now);
         }
         let here = self.here(id);
-        for token in far_of {
-            if let Some(session) = self.sessions.get_mut(&token) {
+        for token in &far_of {
+            if let Some(session) = self.sessions.get_mut(token) {
                 session.far.retain(|f| f.link != here);
             } else {
-                self.far_gone(token, id);
+                self.far_gone(*token, id, reason);
             }
         }
         for source in sources {
@@ -234,6 +248,9 @@ impl Relay {
         }
         for token in owned {
             self.end_session(&token, SessionEnd::OwnerGone, now);
+        }
+        for token in far_of {
+            self.leg_lost(token, here, reason, now);
         }
         let abroad: Vec<_> = self.abroad.keys().filter(|(link, _)| *link == id).copied().collect();
         for key in abroad {
@@ -370,9 +387,10 @@ impl Relay {
             let (first, behind) = (chunk.start + chunk.written, chunk.start + chunk.written + chunk.buffered);
             let tell_at = now + self.settings.limits.report_grace;
             let Some(p) = self.pendings.get_mut(pending) else { continue };
-            let fresh = p.fail(status, first, behind, tell_at);
+            p.fail(status, first, behind, tell_at);
             let (serial, message) = (p.serial, p.message.clone());
-            if fresh && chunk.end.is_none() {
+            // Though a part of it may have failed before: that was a silence, and told to nobody yet.
+            if chunk.end.is_none() {
                 // It still arrives: 408 is never a response (AMB-43), so the sender hears that the session is gone.
                 let status = if status == Status::TIMEOUT { Status::NO_SESSION } else { status };
                 self.tell_refused(back, serial, message, status, now);
@@ -419,7 +437,9 @@ impl Relay {
     pub(super) fn take_session_over(&mut self, id: SourceId) {
         self.detach_source(id);
         let Some(source) = self.sources.get_mut(id) else { return };
-        if self.links.get(source.link).is_some_and(|l| l.carries(id)) {
+        let Some(link) = self.links.get(source.link) else { return self.end_source(id) };
+        // A way that is being asked for elsewhere is asked for again when the answer is there.
+        if link.carries(id) || link.asks_for(id) {
             source.session_over = true;
         } else {
             self.end_source(id);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
+use super::anchor::{Fingerprint, Held};
 use super::arena::Key;
 use super::authorize::AuthAttempt;
 use super::egress::Egress;
@@ -47,6 +48,8 @@ pub struct Meta {
     pub own_kind: bool,
     /// A bulk link: it carries one session and may be paused.
     pub bulk: bool,
+    /// Of the other end's certificate, if it showed one (RFC 8122 section 5).
+    pub fingerprints: Option<Arc<[Fingerprint]>>,
 }
 
 /// Where a link that we dial leads.
@@ -64,6 +67,8 @@ pub struct Dial {
     pub lane: u64,
     /// The host is a configured peer relay.
     pub peer: bool,
+    /// Instead of chain and name, the certificate must have one of these (RFC 8122 section 6.2).
+    pub fingerprints: Option<Arc<[Fingerprint]>>,
 }
 
 impl Dial {
@@ -127,6 +132,10 @@ pub enum CloseReason {
     Shutdown,
     /// It moved to another shard.
     Moved,
+    /// Not the certificate that its session's SDP promised (RFC 8122 section 6.2).
+    Certificate,
+    /// The anchors that it served are over.
+    Released,
     /// A rule of ours is broken: a bug.
     Bug,
 }
@@ -157,6 +166,8 @@ impl CloseReason {
             CloseReason::DialFailed(DialFailure::Quota) => "dial_quota",
             CloseReason::Shutdown => "shutdown",
             CloseReason::Moved => "moved",
+            CloseReason::Certificate => "certificate",
+            CloseReason::Released => "released",
             CloseReason::Bug => "bug",
         }
     }
@@ -180,6 +191,8 @@ pub(super) enum Waiting {
     Account { ticket: u64, attempt: Box<AuthAttempt>, until: Moment },
     /// The home shard of a token is asked about this chunk.
     Admission { source: SourceId, head: Head, has_body: bool, may_move: bool, until: Moment },
+    /// The other side of an anchor is not there yet, or its answer is not; `ready` when that has changed.
+    Anchor { held: Box<Held>, ready: bool, until: Moment },
 }
 
 /// Way back of an end-to-end response.
@@ -190,6 +203,8 @@ pub(super) struct Reverse {
     pub(super) origin: Box<[u8]>,
     /// URIs of ours that the response gives back.
     pub(super) hops: usize,
+    /// The request came from a leg of an anchor to this URI of ours: what goes back bears it, and the origin as To-Path.
+    pub(super) leg: Option<Box<[u8]>>,
     /// An AUTH with credentials: failures count against the client (RFC 4976 section 6.3).
     pub(super) credentials: bool,
     pub(super) until: Moment,
@@ -240,6 +255,8 @@ pub struct Link {
     /// Has had a token: no mere far side.
     pub(super) client: bool,
     pub(super) far_of: Vec<TokenId>,
+    /// A leg of an anchor for whose other side this link has waited in vain: it does not wait again before that changes.
+    pub(super) in_vain: Option<TokenId>,
     pub(super) probation: Option<Probation>,
     pub(super) auth_failures: u32,
     pub(super) challenges: u32,
@@ -287,6 +304,7 @@ impl Link {
             owned: Vec::new(),
             client: false,
             far_of: Vec::new(),
+            in_vain: None,
             probation: None,
             auth_failures: 0,
             challenges: 0,
@@ -335,6 +353,11 @@ impl Link {
     /// In use by a session: as owner, as far side or with data under way.
     pub(super) fn in_session(&self) -> bool {
         !self.owned.is_empty() || !self.far_of.is_empty() || !self.flows.is_empty() || !self.sources.is_empty()
+    }
+
+    /// Another shard is asked for the way of this source.
+    pub(super) fn asks_for(&self, id: SourceId) -> bool {
+        matches!(&self.waiting, Some(Waiting::Admission { source, .. }) if *source == id)
     }
 
     /// A chunk of this source is arriving.

@@ -9,6 +9,7 @@
 //! [`Relay::settle`], then wait for I/O or for [`Relay::poll_timeout`]. Every input carries `now`; the core reads no
 //! clock. The same inputs and seed give the same outputs.
 
+mod anchor;
 mod arena;
 mod authorize;
 mod bulk;
@@ -36,6 +37,7 @@ mod tokens;
 mod transaction;
 mod transit;
 mod transmit;
+mod turn;
 mod view;
 mod way;
 
@@ -50,6 +52,10 @@ use hashbrown::HashMap;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+pub use anchor::{
+    AnchorError, AnchorId, AnchorNews, AnchorWish, Connect, Expects, Fingerprint, HashFunction, LegTerms, Reserved,
+    Side,
+};
 pub use arena::Key;
 pub use authorize::{Account, LookUpFailure};
 pub use event::{
@@ -81,8 +87,8 @@ pub enum Output {
         link: LinkId,
         /// Where to.
         to: Dial,
-        /// In whose name: dials of a user are limited.
-        user: Arc<str>,
+        /// In whose name: dials of a user are limited. Nobody's for a leg of an anchor, whose dialogs are.
+        user: Option<Arc<str>>,
     },
     /// Ask the credential stores and answer with `handle_account`.
     LookUp {
@@ -136,6 +142,7 @@ pub struct Relay {
     opaque: String,
     links: Arena<Link>,
     sessions: HashMap<TokenId, Session, foldhash::fast::FixedState>,
+    anchors: Arena<anchor::Anchor>,
     sources: Arena<Source>,
     flows: Arena<Flow>,
     pendings: Arena<Pending>,
@@ -197,6 +204,7 @@ impl Relay {
             shard,
             links: Arena::default(),
             sessions: HashMap::with_hasher(hasher()),
+            anchors: Arena::default(),
             sources: Arena::default(),
             flows: Arena::default(),
             pendings: Arena::default(),
@@ -235,7 +243,7 @@ impl Relay {
     /// [`poll_transmit`](Relay::poll_transmit) and [`wants_input`](Relay::wants_input) for it.
     pub fn poll_touched(&mut self, now: Moment) -> Option<LinkId> {
         while let Some(link) = self.resumable.pop() {
-            self.pump(link, now);
+            self.resume(link, now);
         }
         let link = self.touched.pop_front()?;
         self.watch_input(link, now);
@@ -290,6 +298,11 @@ impl Relay {
         self.sessions.len()
     }
 
+    /// Number of anchors.
+    pub fn anchor_count(&self) -> usize {
+        self.anchors.len()
+    }
+
     /// SENDs whose fate is open.
     pub fn pending_count(&self) -> usize {
         self.pendings.len()
@@ -314,6 +327,7 @@ impl Relay {
         let kinds = [
             ("links", self.links.len()),
             ("sessions", self.sessions.len()),
+            ("anchors", self.anchors.len()),
             ("sources", self.sources.len()),
             ("flows", self.flows.len()),
             ("pendings", self.pendings.len()),

@@ -314,6 +314,16 @@ impl Relay {
         }
     }
 
+    /// REPORTs that wait leave at once: their link is about to close.
+    pub(super) fn flush_deferred(&mut self, link: LinkId, now: Moment) {
+        for id in self.links.get(link).map(|l| l.sources.clone()).unwrap_or_default() {
+            let deferred = self.sources.get_mut(id).map(|s| std::mem::take(&mut s.deferred)).unwrap_or_default();
+            for failure in deferred {
+                self.send_report(id, failure, now);
+            }
+        }
+    }
+
     fn send_report(&mut self, id: SourceId, failure: Failure, now: Moment) {
         let Some(source) = self.sources.get(id) else { return };
         let link = match source.relay.clone() {
@@ -344,7 +354,7 @@ impl Relay {
         let dial = self.dial(&uri);
         match self.next_hops.get(&dial) {
             Some(link) if self.alive(*link) => Some(*link),
-            _ if dial.peer => self.dial_for(dial, name.clone(), now).ok(),
+            _ if dial.peer => self.dial_for(dial, Some(name.clone()), now).ok(),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use super::link::{CloseReason, LinkId, Reverse};
 use super::pending::PendingId;
 use super::session::FarLink;
 use crate::moment::Moment;
-use crate::msrp::{Head, Kind, Method, Path, Status, Tid, Uri, forward_response, response};
+use crate::msrp::{Head, Kind, Method, Path, PathsOut, Status, Tid, Uri, forward_response, response};
 
 /// Failed AUTHs at an outer relay, within a minute, that close the client's link (RLY-25).
 const REMOTE_AUTH_FAILURES: u32 = 3;
@@ -59,6 +59,9 @@ impl Relay {
                 flow.answers = (flow.answers.0 + 1, now);
             }
             let outcome = if status.is_success() { Ok(()) } else { Err(status) };
+            if outcome.is_err() {
+                self.leg_refuses(id, flow, status);
+            }
             if !t.complete {
                 // ADV-R12: an answer before the last octet counts; a refusal ends the running part at once.
                 self.settle_part(pending, t.first, self.written_so_far(pending, t.first), outcome, now);
@@ -67,7 +70,7 @@ impl Relay {
             }
         } else if link.reverse.contains_key(&tid) {
             self.pass_back(id, &tid, head, status, now);
-        } else {
+        } else if !self.greeted(id, &tid, status) {
             self.counts.responses_unmatched += 1;
         }
     }
@@ -101,10 +104,14 @@ impl Relay {
             && status == Status::UNAUTHORIZED
             && !head.header("WWW-Authenticate").is_some_and(says_stale);
         let mut frame = Vec::new();
-        if to.len() > reverse.hops {
-            forward_response(&mut frame, head, reverse.tid.as_bytes(), reverse.hops);
+        let turned = PathsOut::Turn(reverse.hops);
+        if let Some(own) = &reverse.leg {
+            let set = PathsOut::Set { to: &reverse.origin, from: own };
+            forward_response(&mut frame, head, reverse.tid.as_bytes(), set);
+        } else if to.len() > reverse.hops {
+            forward_response(&mut frame, head, reverse.tid.as_bytes(), turned);
         } else if let Some(whole) = self.with_origin(head, to, &reverse) {
-            forward_response(&mut frame, &whole, reverse.tid.as_bytes(), reverse.hops);
+            forward_response(&mut frame, &whole, reverse.tid.as_bytes(), turned);
         }
         self.send_back(reverse.back, frame, failed, now);
     }

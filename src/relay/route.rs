@@ -6,9 +6,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::anchor::Fingerprint;
 use super::event::RefusalKind;
 use super::link::{Dial, Link, LinkId, Phase, RelayIdentity};
 use super::session::{Far, FarLink, Owner, TokenId};
+use super::turn::{LegPaths, Turn};
 use super::{Relay, Settings};
 use crate::moment::Moment;
 use crate::msrp::{Host, Path, Scheme, Status, Uri};
@@ -49,6 +51,12 @@ pub(super) enum Refusal {
     Draining,
     /// From-Path\[0\] is not in the relay's certificate.
     Impostor,
+    /// The leg that this comes from has no answer yet: who may use it is not known.
+    Unanswered,
+    /// The leg that this goes to has no answer or no link yet.
+    Unconnected,
+    /// The certificate is not the one that the leg's SDP promised (RFC 8122 section 6.2).
+    Certificate,
 }
 
 impl Refusal {
@@ -56,6 +64,7 @@ impl Refusal {
     pub(super) fn status(self) -> Status {
         match self {
             Refusal::Misaddressed | Refusal::NoSession | Refusal::OldGeneration => Status::NO_SESSION,
+            Refusal::Unanswered | Refusal::Unconnected | Refusal::Certificate => Status::NO_SESSION,
             Refusal::InUse => Status::IN_USE,
             Refusal::Policy | Refusal::Quota | Refusal::Impostor | Refusal::Shortage | Refusal::Draining => {
                 Status::FORBIDDEN
@@ -71,7 +80,8 @@ impl Refusal {
     pub(super) fn kind(self) -> RefusalKind {
         match self {
             Refusal::Misaddressed => RefusalKind::Misaddressed,
-            Refusal::NoSession => RefusalKind::NoSession,
+            Refusal::NoSession | Refusal::Unanswered | Refusal::Unconnected => RefusalKind::NoSession,
+            Refusal::Certificate => RefusalKind::Certificate,
             Refusal::OldGeneration => RefusalKind::OldGeneration,
             Refusal::InUse => RefusalKind::InUse,
             Refusal::Policy | Refusal::Media => RefusalKind::Policy,
@@ -86,6 +96,11 @@ impl Refusal {
             Refusal::Draining => RefusalKind::Draining,
         }
     }
+
+    /// What it lacks may come in a moment: the request may wait for it.
+    pub(super) fn may_pass(self) -> bool {
+        matches!(self, Refusal::Unanswered | Refusal::Unconnected)
+    }
 }
 
 /// Who asks: a link of this or another shard, with what is verified about it.
@@ -95,6 +110,9 @@ pub(super) struct Asker {
     pub(super) secure: bool,
     pub(super) dialled: bool,
     pub(super) relay: Option<Arc<RelayIdentity>>,
+    /// Of its certificate.
+    pub(super) fingerprints: Option<Arc<[Fingerprint]>>,
+    pub(super) address: Option<SocketAddr>,
     /// Sessions of the link, to choose which of two links moves.
     pub(super) sessions: usize,
     /// A bulk link of a peer relay.
@@ -110,6 +128,8 @@ impl Asker {
             secure: link.meta.secure,
             dialled: link.dialled,
             relay: link.meta.relay.clone(),
+            fingerprints: link.meta.fingerprints.clone(),
+            address: link.meta.peer,
             sessions: link.owned.len() + link.far_of.len(),
             bulk: link.meta.bulk,
             at_rest: link.at_rest(),
@@ -118,13 +138,15 @@ impl Asker {
 
     /// Whose chunks it sends with this token.
     pub(super) fn origin(&self, token: TokenId) -> super::bulk::Origin {
-        super::bulk::Origin { token, relay: self.relay.as_ref().map(|r| r.name.clone()), bulk: self.bulk }
+        let relay = self.relay.as_ref().map(|r| r.name.clone());
+        super::bulk::Origin { token, relay, bulk: self.bulk, leg: false }
     }
 
     fn is(&self, owner: &Owner, shard: u16) -> bool {
         match owner {
             Owner::Link(link) => self.at == FarLink { shard, link: *link },
             Owner::Relay(name) => self.relay.as_ref().is_some_and(|r| r.name == *name),
+            Owner::Leg(..) => false,
         }
     }
 }
@@ -139,10 +161,17 @@ pub(super) struct Place {
     pub(super) from_owner: bool,
     /// Leading To-Path URIs that are ours.
     pub(super) hops: usize,
+    /// It goes to a leg of an anchor.
+    pub(super) leg: Option<Arc<LegPaths>>,
     pub(super) to: Binding,
 }
 
 impl Place {
+    /// What becomes of the paths of a request on this way.
+    pub(super) fn turn(&self) -> Turn {
+        self.leg.clone().map_or(Turn::Hops(self.hops), Turn::Leg)
+    }
+
     /// The token of which the asker is the far side.
     pub(super) fn pinned(&self) -> Option<TokenId> {
         if self.from_owner { self.inner } else { Some(self.token) }
@@ -207,6 +236,7 @@ impl Relay {
                     inner: None,
                     from_owner: false,
                     hops: skip,
+                    leg: None,
                     to: Binding::Home(shard, token),
                 });
             }
@@ -219,13 +249,16 @@ impl Relay {
         if skip == 0 && session.secure != asker.secure && !asker.dialled {
             return Err(Refusal::NoSession);
         }
+        if let Owner::Leg(anchor, side) = session.owner {
+            return self.admit_leg(asker, token, (anchor, side), to, from_first, skip, now);
+        }
         if to.texts().nth(skip + 1).is_none() {
-            return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, to: Binding::Here });
+            return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, leg: None, to: Binding::Here });
         }
         if skip > 0 || !asker.is(&session.owner, self.shard) {
             let far_uri = if skip > 0 { to.texts().nth(skip - 1).unwrap_or(from_first) } else { from_first };
             let to_binding = self.toward_owner(asker, token, far_uri, to, skip + 1, now)?;
-            return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, to: to_binding });
+            return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, leg: None, to: to_binding });
         }
         if asker.at.shard == self.shard
             && let Some(session) = self.sessions.get_mut(&token)
@@ -239,7 +272,7 @@ impl Relay {
                 Home::Here(inner) => inner,
                 Home::There(shard, inner) => {
                     let to = Binding::Home(shard, inner);
-                    return Ok(Place { token, inner: None, from_owner: true, hops: 1, to });
+                    return Ok(Place { token, inner: None, from_owner: true, hops: 1, leg: None, to });
                 }
             };
             let s = self.sessions.get(&inner).ok_or(Refusal::NoSession)?;
@@ -250,10 +283,10 @@ impl Relay {
                 return Err(Refusal::NoSession);
             }
             let binding = self.toward_owner(asker, inner, first, to, 2, now)?;
-            return Ok(Place { token, inner: Some(inner), from_owner: true, hops: 2, to: binding });
+            return Ok(Place { token, inner: Some(inner), from_owner: true, hops: 2, leg: None, to: binding });
         }
         let binding = self.outward(token, next_text, &next)?;
-        Ok(Place { token, inner: None, from_owner: true, hops: 1, to: binding })
+        Ok(Place { token, inner: None, from_owner: true, hops: 1, leg: None, to: binding })
     }
 
     /// Finds the token that a To-Path URI of ours names.
@@ -307,9 +340,14 @@ impl Relay {
         hops: usize,
         _now: Moment,
     ) -> Result<Binding, Refusal> {
+        // Legs are not reached by an internal hop: our own URI is no target of an anchor.
+        if self.sessions.get(&token).is_some_and(|s| matches!(s.owner, Owner::Leg(..))) {
+            return Err(Refusal::NoSession);
+        }
         self.pin(asker, token, far_uri)?;
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
         match session.owner.clone() {
+            Owner::Leg(..) => Err(Refusal::NoSession),
             Owner::Link(link) => self.alive(link).then_some(Binding::Link(link)).ok_or(Refusal::NoSession),
             Owner::Relay(name) => {
                 let last = Some(session.owner_link).filter(|l| self.alive(*l));
@@ -326,7 +364,7 @@ impl Relay {
     }
 
     /// The first far side that is accepted for a token keeps it while it lives.
-    fn pin(&mut self, asker: &Asker, token: TokenId, far_uri: &[u8]) -> Result<(), Refusal> {
+    pub(super) fn pin(&mut self, asker: &Asker, token: TokenId, far_uri: &[u8]) -> Result<(), Refusal> {
         let relay = asker.relay.as_ref().map(|r| r.name.clone());
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
         let same = |far: &Far| far.link == asker.at || (relay.is_some() && far.relay == relay);
@@ -406,22 +444,28 @@ impl Relay {
             self.bind_far(token, self.here(link), relay, text);
             return Ok(Binding::Link(link));
         }
+        self.judge(next)?;
+        Ok(Binding::Dial(dial))
+    }
+
+    /// Numeric targets are judged at once; names when their addresses are known, by whoever connects.
+    pub(super) fn judge(&self, next: &Uri<'_>) -> Result<(), Refusal> {
         let address: Option<IpAddr> = match next.host() {
             Host::V4(a) => Some(a.into()),
             Host::V6(a) => Some(a.into()),
             Host::Name(_) => None,
         };
-        // Numeric targets are judged at once; names when their addresses are known, by whoever connects.
         if let (Some(address), Some(port)) = (address, next.port()) {
             self.settings.policy.permits(None, SocketAddr::new(address, port)).map_err(|_| Refusal::Policy)?;
         }
-        Ok(Binding::Dial(dial))
+        Ok(())
     }
 
     pub(super) fn dial(&self, uri: &Uri<'_>) -> Dial {
         let host = uri.host_string();
         let peer = self.settings.peers.contains_key(&host);
-        Dial { secure: uri.scheme() == Scheme::Msrps, host, port: uri.port(), bulk: false, lane: 0, peer }
+        let secure = uri.scheme() == Scheme::Msrps;
+        Dial { secure, host, port: uri.port(), bulk: false, lane: 0, peer, fingerprints: None }
     }
 
     /// Whether a link can still take something.

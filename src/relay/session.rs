@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rand_chacha::rand_core::RngCore;
 
+use super::anchor::{AnchorId, Side};
 use super::flow::FlowId;
 use super::link::LinkId;
 use super::source::{SourceId, SourceRef};
@@ -125,6 +126,8 @@ pub(super) enum Owner {
     Link(LinkId),
     /// A client behind a peer relay: any link with that relay's verified name.
     Relay(Arc<str>),
+    /// Nobody: the control plane made it for a leg of an anchor, and who is there is its far side.
+    Leg(AnchorId, Side),
 }
 
 /// A far side that was accepted for a token.
@@ -190,6 +193,29 @@ pub(super) struct Session {
     pub(super) tally: Tally,
 }
 
+impl Session {
+    /// A token of nobody yet known.
+    pub(super) fn new(uri: Arc<[u8]>, secure: bool, owner: Owner, user: Arc<str>, now: Moment) -> Session {
+        Session {
+            uri,
+            secure,
+            owner,
+            owner_link: LinkId::NONE,
+            user,
+            created: now,
+            expires: Moment::FAR,
+            expires_named: false,
+            last_used: now,
+            far: Vec::new(),
+            far_host: None,
+            ways: Vec::new(),
+            guests: Vec::new(),
+            moves: 0,
+            tally: Tally::default(),
+        }
+    }
+}
+
 /// Messages and octets of a session, each way.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Tally {
@@ -214,6 +240,10 @@ pub enum SessionEnd {
     Operator,
     /// The relay is shutting down.
     Drained,
+    /// The dialog of its anchor ended with BYE.
+    Bye,
+    /// The dialog of its anchor never came to be, or was given up.
+    Cancelled,
 }
 
 impl SessionEnd {
@@ -224,6 +254,8 @@ impl SessionEnd {
             SessionEnd::OwnerGone => "owner_gone",
             SessionEnd::Operator => "operator",
             SessionEnd::Drained => "drained",
+            SessionEnd::Bye => "bye",
+            SessionEnd::Cancelled => "cancelled",
         }
     }
 }

@@ -111,6 +111,20 @@ pub struct Limits {
     pub read_buffer: usize,
     /// Parcels on the way to another shard; more stop the link that posts.
     pub mailbox: usize,
+    /// Anchors of this shard; more are refused.
+    pub anchors: usize,
+    /// A reserved anchor whose legs do not both have their answer by then is given up.
+    pub anchor_reserve: Duration,
+    /// How long a request waits for the answer or the link of the other leg.
+    pub anchor_hold: Duration,
+    /// Time for a leg's link after its answer.
+    pub anchor_media: Duration,
+    /// Time for a new offer after a leg's link was lost.
+    pub anchor_rebuild: Duration,
+    /// How long a replaced URI stays good for what is under way.
+    pub anchor_overlap: Duration,
+    /// Time for what was accepted before a BYE to leave.
+    pub anchor_drain: Duration,
     /// Octets in buffers of this shard above which new sessions are refused (80 %) and stalled links closed (90 %).
     /// Zero is no ceiling.
     pub memory_ceiling: usize,
@@ -149,6 +163,13 @@ impl Default for Limits {
             max_message: None,
             read_buffer: 64 << 10,
             mailbox: 4096,
+            anchors: 65_536,
+            anchor_reserve: s(180),
+            anchor_hold: s(10),
+            anchor_media: s(60),
+            anchor_rebuild: s(32),
+            anchor_overlap: s(30),
+            anchor_drain: s(2),
             memory_ceiling: 0,
         }
     }

@@ -13,15 +13,18 @@ mod admission;
 mod moving;
 mod post;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::flow::FlowId;
-use super::link::LinkId;
+use super::link::{CloseReason, LinkId};
 use super::route::{Asker, Refusal};
 use super::session::{FarLink, TokenId};
 use super::short::Short;
 use super::source::{Failure, SourceId};
 use super::transit::Whole;
+use super::turn::LegPaths;
 use super::{Relay, forward};
 use crate::moment::Moment;
 use crate::msrp::{Flag, Head, Status};
@@ -46,6 +49,8 @@ enum Wanted {
     Token { skip: usize },
     /// To this link of yours, which is a far side here.
     Link(LinkId),
+    /// To this link of yours, which a leg of an anchor is bound to here.
+    Leg { link: LinkId, paths: Arc<LegPaths> },
 }
 
 /// A way to a next hop that one shard asks another for.
@@ -120,6 +125,25 @@ enum Content {
     SessionOver {
         source: SourceId,
     },
+    CutFlow {
+        flow: FlowId,
+    },
+    // An anchor: a request may be tried again, what is under way of it ends, its links with it.
+    Resume {
+        link: LinkId,
+    },
+    Cut {
+        link: LinkId,
+        tokens: Arc<[TokenId]>,
+    },
+    CloseUnused {
+        link: LinkId,
+    },
+    Tally {
+        token: TokenId,
+        octets: u64,
+        message: bool,
+    },
     // Requests that pass whole, and their answers.
     Whole {
         asker: Asker,
@@ -141,6 +165,7 @@ enum Content {
     FarGone {
         token: TokenId,
         link: FarLink,
+        reason: CloseReason,
     },
     TokenOver {
         token: TokenId,
@@ -190,6 +215,11 @@ impl Content {
             Content::Failed { .. } => "failed",
             Content::FlowClosed { .. } => "flow closed",
             Content::SessionOver { .. } => "session over",
+            Content::CutFlow { .. } => "cut flow",
+            Content::Resume { .. } => "resume",
+            Content::Cut { .. } => "cut",
+            Content::CloseUnused { .. } => "close unused",
+            Content::Tally { .. } => "tally",
             Content::Whole { .. } => "whole",
             Content::Reply { .. } => "reply",
             Content::Bound { .. } => "bound",
@@ -228,12 +258,17 @@ impl Relay {
             Content::Failed { source, failure } => self.take_failed(source, failure, now),
             Content::FlowClosed { source } => self.take_flow_closed(source),
             Content::SessionOver { source } => self.take_session_over(source),
+            Content::CutFlow { flow } => self.cut_flow(flow, now),
+            Content::Resume { link } => self.take_resume(link),
+            Content::Cut { link, tokens } => self.cut_link(link, &tokens, now),
+            Content::CloseUnused { link } => self.close_unused(link, now),
+            Content::Tally { token, octets, message } => self.take_tally(&token, octets, message),
             Content::Whole { asker, wanted, whole, bound, passed } => {
                 self.take_posted_whole(asker, wanted, whole, bound, passed, now);
             }
             Content::Reply { link, frame, auth_failed } => self.take_reply(link, &frame, auth_failed, now),
             Content::Bound { link, token } => self.take_bound(from, link, token),
-            Content::FarGone { token, link } => self.pass_far_gone(token, link),
+            Content::FarGone { token, link, reason } => self.pass_far_gone(token, link, reason, now),
             Content::TokenOver { token, link } => self.take_token_over(token, link),
             Content::TokenGone { token } => self.take_token_gone(&token),
             Content::Rehomed { token, to, moves } => self.take_rehomed(&token, to, moves),

@@ -11,6 +11,7 @@ use super::flow::FlowId;
 use super::link::LinkId;
 use super::session::TokenId;
 use super::short::Short;
+use super::turn::Turn;
 use crate::moment::Moment;
 use crate::msrp::{ByteRange, Status};
 
@@ -67,8 +68,8 @@ pub(super) struct Source {
     pub(super) token_uri: Arc<[u8]>,
     /// From-Path as the sender writes it.
     pub(super) from_path: Arc<[u8]>,
-    /// How many leading To-Path URIs are ours.
-    pub(super) hops: usize,
+    /// What becomes of the paths of its requests.
+    pub(super) turn: Turn,
     pub(super) target: Target,
     pub(super) next_serial: u32,
     pub(super) poisoned: VecDeque<Poisoned>,

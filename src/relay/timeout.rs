@@ -19,6 +19,7 @@ impl Relay {
                 Owner::Link(link) => self.link_timeout(link, now),
                 Owner::Session(token) => self.session_timeout(token, now),
                 Owner::Failing(pending) => self.failing_timeout(pending, now),
+                Owner::Anchor(anchor) => self.anchor_timeout(anchor, now),
             }
         }
         self.forget_sources(now);
@@ -60,6 +61,7 @@ impl Relay {
         }
         self.lookup_timeout(id, now);
         self.admission_timeout(id, now);
+        self.hold_timeout(id, now);
         self.expire_transactions(id, now);
         self.check_queues(id, now);
         self.send_deferred(id, now);
@@ -142,7 +144,9 @@ impl Relay {
             _ => None,
         };
         let waiting = match &link.waiting {
-            Some(Waiting::Account { until, .. } | Waiting::Admission { until, .. }) => Some(*until),
+            Some(Waiting::Account { until, .. } | Waiting::Admission { until, .. } | Waiting::Anchor { until, .. }) => {
+                Some(*until)
+            }
             None => None,
         };
         let last = link.last_input.max(link.egress.last_progress);

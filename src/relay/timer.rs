@@ -16,6 +16,7 @@ pub(super) enum Owner {
     Link(LinkId),
     Session(TokenId),
     Failing(super::pending::PendingId),
+    Anchor(super::anchor::AnchorId),
 }
 
 /// The deadlines of one shard.
@@ -37,6 +38,11 @@ impl Timers {
     /// The next deadline, if any.
     pub(super) fn next(&self) -> Option<Moment> {
         self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
     }
 
     /// Takes out one deadline that is due.

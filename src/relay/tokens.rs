@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::link::LinkId;
-use super::session::{Owner, SessionEnd, TokenId};
-use super::{Event, Output, Relay, SessionRecord};
+use super::session::{Owner, Session, SessionEnd, TokenId};
+use super::{Authority, Event, Output, Relay, SessionRecord};
 use crate::moment::Moment;
 
 impl Relay {
@@ -18,49 +18,37 @@ impl Relay {
         relay: Option<Arc<str>>,
         now: Moment,
     ) -> Option<(TokenId, Arc<[u8]>)> {
-        let label = super::Label { node: self.settings.node, generation: self.settings.generation, shard: self.shard };
-        let token = TokenId::random(label, &mut self.rng);
+        let token = self.new_token();
         let l = self.links.get_mut(link)?;
         let local = &l.meta.local;
-        let scheme = if local.scheme == crate::msrp::Scheme::Msrps { "msrps" } else { "msrp" };
-        let host = if local.host.contains(':') { format!("[{}]", local.host) } else { local.host.clone() };
-        let mut uri = format!("{scheme}://{host}:{}/", local.port).into_bytes();
-        uri.extend_from_slice(token.as_bytes());
-        uri.extend_from_slice(b";tcp");
-        let uri: Arc<[u8]> = uri.into();
+        let uri = token_uri(local, &token);
         let owner = relay.map_or(Owner::Link(link), Owner::Relay);
         if owner == Owner::Link(link) {
             l.owned.push(token);
             l.client = true;
         }
         let secure = local.scheme == crate::msrp::Scheme::Msrps;
-        let session = super::session::Session {
-            uri: uri.clone(),
-            secure,
-            owner,
-            owner_link: link,
-            user,
-            created: now,
-            expires,
-            expires_named,
-            last_used: now,
-            far: Vec::new(),
-            far_host: None,
-            ways: Vec::new(),
-            guests: Vec::new(),
-            moves: 0,
-            tally: Default::default(),
-        };
+        let session =
+            Session { owner_link: link, expires, expires_named, ..Session::new(uri.clone(), secure, owner, user, now) };
         self.sessions.insert(token, session);
         self.counts.sessions_started += 1;
         self.timers.arm(expires, super::timer::Owner::Session(token));
         Some((token, uri))
     }
 
+    /// A token of this shard.
+    pub(super) fn new_token(&mut self) -> TokenId {
+        let label = super::Label { node: self.settings.node, generation: self.settings.generation, shard: self.shard };
+        TokenId::random(label, &mut self.rng)
+    }
+
     /// A token is good for nothing any more.
     pub(super) fn end_session(&mut self, token: &TokenId, end: SessionEnd, now: Moment) {
         let Some(session) = self.sessions.remove(token) else { return };
-        self.outputs.push_back(Output::Release { user: session.user.clone() });
+        let leg = matches!(session.owner, Owner::Leg(..));
+        if !leg {
+            self.outputs.push_back(Output::Release { user: session.user.clone() });
+        }
         self.token_gone(*token);
         self.tell_guests(*token, &session);
         let owner = match &session.owner {
@@ -68,7 +56,7 @@ impl Relay {
                 l.owned.retain(|t| t != token);
                 l.meta.peer
             }),
-            Owner::Relay(_) => None,
+            Owner::Relay(_) | Owner::Leg(..) => None,
         };
         for far in &session.far {
             if far.link.shard == self.shard
@@ -77,12 +65,19 @@ impl Relay {
                 l.far_of.retain(|t| t != token);
             }
         }
+        if let Owner::Leg(anchor, side) = session.owner {
+            // The record is the anchor's.
+            self.leave_leg(anchor, side, token, &session.tally);
+        }
         for way in session.ways {
             // A chunk that is arriving is completed; reports still find the source.
             self.take_session_over(way.source);
         }
+        if leg {
+            return;
+        }
         let relay = match &session.owner {
-            Owner::Link(_) => None,
+            Owner::Link(_) | Owner::Leg(..) => None,
             Owner::Relay(name) => Some(name.to_string()),
         };
         self.outputs.push_back(Output::Event(Event::SessionEnded(Box::new(SessionRecord {
@@ -99,10 +94,23 @@ impl Relay {
 
     /// Ends a session by its public name (an operator's wish). False when there is none of that name.
     pub fn end_by_name(&mut self, name: &str, now: Moment) -> bool {
+        if self.end_anchor_by_name(name, now) {
+            return true;
+        }
         let token = self.sessions.keys().find(|t| t.public() == name).copied();
         if let Some(token) = token {
             self.end_session(&token, SessionEnd::Operator, now);
         }
         token.is_some()
     }
+}
+
+/// The URI by which a listener's clients name this token.
+pub(super) fn token_uri(at: &Authority, token: &TokenId) -> Arc<[u8]> {
+    let scheme = if at.scheme == crate::msrp::Scheme::Msrps { "msrps" } else { "msrp" };
+    let host = if at.host.contains(':') { format!("[{}]", at.host) } else { at.host.clone() };
+    let mut uri = format!("{scheme}://{host}:{}/", at.port).into_bytes();
+    uri.extend_from_slice(token.as_bytes());
+    uri.extend_from_slice(b";tcp");
+    uri.into()
 }

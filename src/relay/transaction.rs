@@ -175,6 +175,17 @@ impl Transactions {
         self.remove(&tid).map(|t| (t, failure))
     }
 
+    /// Whether this is so of any.
+    pub(super) fn any(&self, which: impl FnMut(&Transaction) -> bool) -> bool {
+        self.live.values().any(which)
+    }
+
+    /// Takes out those that this says.
+    pub(super) fn take_where(&mut self, mut which: impl FnMut(&Transaction) -> bool) -> Vec<Transaction> {
+        let tids: Vec<Tid> = self.live.iter().filter(|(_, t)| which(t)).map(|(tid, _)| *tid).collect();
+        tids.iter().filter_map(|tid| self.remove(tid)).collect()
+    }
+
     #[cfg(test)]
     pub(super) fn live(&self) -> impl Iterator<Item = &Transaction> {
         self.live.values()

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use super::Relay;
+use super::anchor::Held;
 use super::link::{LinkId, Reverse};
 use super::route::{Asker, Binding, Refusal};
 use super::session::FarLink;
 use super::short::Short;
+use super::turn::Turn;
 use crate::moment::Moment;
 use crate::msrp::{Flag, Head, Kind, Method, RangeOut, Tid, end_line, forward_request};
 
@@ -39,13 +41,18 @@ impl Relay {
             }
             _ => {}
         }
-        let result = self.pass_on(id, Whole { head: head.clone(), body, has_body }, now);
-        if let Err(refusal) = result {
-            self.refuse(id, &head, refusal, now);
+        let whole = Whole { head, body, has_body };
+        match self.pass_on(id, &whole, now) {
+            Ok(()) => {}
+            // A REPORT that cannot pass at once is lost, as it is anywhere.
+            Err(refusal) if refusal.may_pass() && !is_report(&whole.head) => {
+                self.hold(id, Held::Whole(whole), refusal, now);
+            }
+            Err(refusal) => self.refuse(id, &whole.head, refusal, now),
         }
     }
 
-    fn pass_on(&mut self, id: LinkId, whole: Whole, now: Moment) -> Result<(), Refusal> {
+    fn pass_on(&mut self, id: LinkId, whole: &Whole, now: Moment) -> Result<(), Refusal> {
         let to = whole.head.to_path().ok_or(Refusal::Bad)?;
         let from_first = whole.head.from_path().and_then(|p| p.first()).ok_or(Refusal::Bad)?;
         self.check_identity(id, from_first)?;
@@ -72,7 +79,7 @@ impl Relay {
                 if !report {
                     self.await_response(id);
                 }
-                self.post_whole(id, &asker, &place, &whole);
+                self.post_whole(id, &asker, &place, whole);
                 return Ok(());
             }
             Binding::Here => return Err(Refusal::NoSession),
@@ -86,7 +93,7 @@ impl Relay {
         if !report {
             self.await_response(id);
         }
-        self.send_whole(target, &whole, place.hops, asker.at, now);
+        self.send_whole(target, whole, &place.turn(), asker.at, now);
         self.end_probation(id);
         Ok(())
     }
@@ -110,7 +117,7 @@ impl Relay {
     }
 
     /// Puts a whole request before the SEND data of a link, and remembers the way back unless it is a REPORT.
-    pub(super) fn send_whole(&mut self, target: LinkId, whole: &Whole, hops: usize, back: FarLink, now: Moment) {
+    pub(super) fn send_whole(&mut self, target: LinkId, whole: &Whole, turn: &Turn, back: FarLink, now: Moment) {
         let tid = Tid::random(&mut self.rng);
         let until = now + self.settings.limits.reverse_map;
         let most = self.settings.limits.response_queue;
@@ -122,7 +129,7 @@ impl Relay {
             return;
         }
         self.push_urgent(target, super::event::frame_kind(whole.head.kind()), |out| {
-            forward_request(out, &whole.head, tid.as_bytes(), hops, RangeOut::Keep, whole.has_body);
+            forward_request(out, &whole.head, tid.as_bytes(), turn.paths(), RangeOut::Keep, whole.has_body);
             out.extend_from_slice(&whole.body);
             end_line(out, tid.as_bytes(), Flag::Complete, whole.has_body);
         });
@@ -134,8 +141,12 @@ impl Relay {
                 whole.head.kind() == Kind::Request(Method::Auth) && whole.head.header("Authorization").is_some();
             let back_tid = Short::new(whole.head.transact_id());
             let origin = whole.head.from_path().map(|p| p.after(0)).unwrap_or_default().into();
+            let (hops, leg) = match turn {
+                Turn::Hops(hops) => (*hops, None),
+                Turn::Leg(_) => (1, whole.head.to_path().and_then(|p| p.first()).map(Box::from)),
+            };
             let Some(link) = self.links.get_mut(target) else { return };
-            link.reverse.insert(tid, Reverse { back, tid: back_tid, origin, hops, credentials, until });
+            link.reverse.insert(tid, Reverse { back, tid: back_tid, origin, hops, leg, credentials, until });
             self.arm(target, until);
         }
         self.touch(target);
@@ -164,6 +175,10 @@ impl Relay {
         }
         next
     }
+}
+
+fn is_report(head: &Head) -> bool {
+    head.kind() == Kind::Request(Method::Report)
 }
 
 /// A pause between looks at slow clocks.

@@ -24,8 +24,10 @@ pub struct SessionView {
     pub age: Duration,
     /// Time to the token's expiry.
     pub expires_in: Duration,
-    /// Messages and octets.
+    /// Messages and octets; what a leg's other end sends counts as from the owner.
     pub tally: Tally,
+    /// The anchor of which it is a leg.
+    pub anchor: Option<String>,
 }
 
 impl Relay {
@@ -35,7 +37,13 @@ impl Relay {
             let (owner, relay) = match &s.owner {
                 Owner::Link(link) => (self.links.get(*link).and_then(|l| l.meta.peer), None),
                 Owner::Relay(name) => (None, Some(name.to_string())),
+                Owner::Leg(anchor, side) => (self.leg_peer(*anchor, *side), None),
             };
+            let leg = match s.owner {
+                Owner::Leg(anchor, side) => self.leg_view(anchor, side),
+                _ => None,
+            };
+            let (anchor, tally) = leg.map_or((None, s.tally), |(name, tally)| (Some(name), tally));
             SessionView {
                 id: token.public(),
                 user: s.user.to_string(),
@@ -44,7 +52,8 @@ impl Relay {
                 far_sides: s.far.len(),
                 age: now.since(s.created),
                 expires_in: s.expires.since(now),
-                tally: s.tally,
+                tally,
+                anchor,
             }
         };
         self.sessions.iter().take(most).map(view).collect()
@@ -52,7 +61,12 @@ impl Relay {
 
     /// Ends all sessions of users who may not use the relay any more. Returns how many.
     pub fn end_sessions_of(&mut self, gone: impl Fn(&str) -> bool, now: Moment) -> usize {
-        let tokens: Vec<_> = self.sessions.iter().filter(|(_, s)| gone(&s.user)).map(|(t, _)| *t).collect();
+        let tokens: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| !matches!(s.owner, Owner::Leg(..)) && gone(&s.user))
+            .map(|(t, _)| *t)
+            .collect();
         for token in &tokens {
             self.end_session(token, SessionEnd::Operator, now);
         }

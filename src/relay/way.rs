@@ -11,6 +11,7 @@ use super::link::{LinkId, Phase};
 use super::route::{Asker, Binding, Place, Refusal};
 use super::session::{TokenId, Way};
 use super::source::{Source, SourceId, SourceRef, Target};
+use super::turn::Turn;
 use super::{Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{Head, Path};
@@ -40,7 +41,11 @@ impl Relay {
         }
         let link = self.links.get(id).ok_or(Refusal::NoSession)?;
         let asker = Asker::of(self.shard, id, link);
-        let place = self.admit(&asker, to, from_first, 0, now)?;
+        let place = match self.admit(&asker, to, from_first, 0, now) {
+            // It has made its link known, which is what the first SEND of an active side is for (RFC 6135 section 4.2.1).
+            Err(Refusal::Unconnected) if !has_body => return Ok(Found::Here),
+            other => other?,
+        };
         let next = to.after(1);
         match place.to {
             Binding::Here => Ok(Found::Here),
@@ -114,11 +119,12 @@ impl Relay {
         next: &[u8],
         now: Moment,
     ) -> SourceId {
-        let source = self.new_source(id, head, place.token, place.from_owner, place.hops);
+        let source = self.new_source(id, head, place.token, place.from_owner, place.turn());
         let back = SourceRef { shard: self.shard, source };
         let relay = self.sources.get(source).and_then(|s| s.relay.clone());
         let bulk = self.links.get(id).is_some_and(|l| l.meta.bulk);
-        let flow = self.new_flow(target, back, Origin { token: place.token, relay, bulk }, now);
+        let flow =
+            self.new_flow(target, back, Origin { token: place.token, relay, bulk, leg: place.leg.is_some() }, now);
         if let Some(s) = self.sources.get_mut(source) {
             s.target = Target::Here(flow);
         }
@@ -135,7 +141,7 @@ impl Relay {
         head: &Head,
         token: TokenId,
         from_owner: bool,
-        hops: usize,
+        turn: Turn,
     ) -> SourceId {
         let text = |p: Option<Path<'_>>| p.map_or(&b""[..], |p| p.after(0)).to_vec();
         let relay = self.links.get(id).and_then(|l| l.relay_name().cloned());
@@ -151,7 +157,7 @@ impl Relay {
             from_owner,
             token_uri: head.to_path().and_then(|p| p.first()).unwrap_or_default().into(),
             from_path: text(head.from_path()).into(),
-            hops,
+            turn,
             target: Target::Asked,
             next_serial: 0,
             poisoned,
@@ -205,15 +211,20 @@ impl Relay {
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
         let user = session.user.clone();
         let relay = dial.relay();
-        let id = self.dial_for(dial, user, now)?;
+        let id = self.dial_for(dial, Some(user), now)?;
         if let Some(uri) = far_uri {
             self.bind_far(token, self.here(id), relay, uri);
         }
         Ok(id)
     }
 
-    /// A link that will be connected in this user's name.
-    pub(super) fn dial_for(&mut self, dial: super::Dial, user: Arc<str>, now: Moment) -> Result<LinkId, Refusal> {
+    /// A link that will be connected, in this user's name if there is one.
+    pub(super) fn dial_for(
+        &mut self,
+        dial: super::Dial,
+        user: Option<Arc<str>>,
+        now: Moment,
+    ) -> Result<LinkId, Refusal> {
         let local = self.settings.authorities.first().cloned().map(Arc::new).ok_or(Refusal::Policy)?;
         let meta = super::Meta {
             peer: None,
@@ -223,6 +234,7 @@ impl Relay {
             relay: None,
             own_kind: false,
             bulk: dial.bulk,
+            fingerprints: None,
         };
         let link = super::Link::new(meta, Phase::Dialling, Some(dial.clone()), self.settings.wire, now);
         let id = self.links.insert(link);

@@ -145,9 +145,13 @@ impl Socket {
     }
 
     /// Closes our direction, and with `drain` reads until the other end has closed too: with unread input in it a plain close
-    /// would reset the connection, and the other end might never see why.
-    pub async fn part(self, drain: bool) {
+    /// would reset the connection, and the other end might never see why. A read that goes on `elsewhere` is ended, since it
+    /// would keep the connection open.
+    pub async fn part(self, drain: bool, elsewhere: bool) {
         let socket = self.registered.into_inner();
+        if elsewhere {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
         if socket.shutdown(Shutdown::Write).is_err() || !drain {
             return;
         }

@@ -93,6 +93,9 @@ impl Socket {
     /// be unwritten already.
     pub fn write(&self, octets: Vec<u8>, calls: &Calls) -> io::Result<usize> {
         debug_assert!(!self.unwritten(), "one write at a time");
+        if octets.is_empty() {
+            return Ok(0);
+        }
         either!(self, socket => socket.write(octets, calls))
     }
 
@@ -149,24 +152,28 @@ pub struct Dismantled {
 /// A socket whose connection is closed, for its last octets. Dropped, it closes at once.
 pub struct Farewell {
     pub(super) socket: Socket,
-    /// What is to be out before them.
+    /// What is to be out before them, and a read that still holds the connection elsewhere.
     pub(super) late: Late,
+    /// Those that were kept until that is out.
+    pub(super) unsent: Vec<u8>,
 }
 
 impl Farewell {
-    /// Something is about to be written.
+    /// Something is about to be written, or is to be ended.
     pub fn busy(&self) -> bool {
-        self.late.written.is_some() || (self.socket.may_append_last_words() && self.socket.unwritten())
+        let late = self.late.written.is_some() || self.late.read.is_some();
+        late || (self.socket.may_append_last_words() && self.socket.unwritten())
     }
 
     /// Writes what is left, and with `drain` reads until the other end has closed too. Nothing here has a deadline.
     pub async fn part(self, drain: bool) {
         if let Some(written) = self.late.written
-            && !matches!(written.await, Ok(Ok(())))
+            && (!matches!(written.await, Ok(Ok(()))) || self.socket.write(self.unsent, &Calls::default()).is_err())
         {
             return;
         }
-        either!(self.socket, socket => socket.part(drain).await);
+        let elsewhere = self.late.read.is_some();
+        either!(self.socket, socket => socket.part(drain && !elsewhere, elsewhere).await);
     }
 }
 

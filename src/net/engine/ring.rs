@@ -6,6 +6,7 @@
 //!   be aborted or time out, and ends when the socket is shut down.
 //! * A socket that moves to another shard may leave a read behind that this thread's ring has begun. The socket moves as a
 //!   duplicate of its descriptor; what the old read brings is sent after it ([`Late`]), and the new shard reads nothing before.
+//!   Until the other end writes, such a link has two descriptors.
 //! * A read keeps its buffer for as long as a link is silent. So it is a small one; when it comes back full, a plain read
 //!   fetches what else is there into the shard's big buffer.
 //! * Without COOP_TASKRUN the kernel interrupts the thread for each completion.
@@ -244,8 +245,9 @@ impl Socket {
         Ok(())
     }
 
-    /// Says the last words, closes our direction, and with `drain` reads until the other end has closed too.
-    pub async fn part(self, drain: bool) {
+    /// Says the last words, closes our direction, and with `drain` reads until the other end has closed too. Then a read that
+    /// goes on elsewhere is ended as well.
+    pub async fn part(self, drain: bool, _elsewhere: bool) {
         if self.finish_writing().await.is_err() || self.stream.shutdown(Shutdown::Write).is_err() || !drain {
             return;
         }

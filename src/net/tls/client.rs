@@ -1,10 +1,13 @@
 //! What a dialler knows about TLS: whom it trusts, and who it is (RLY-5, RLY-6).
 
 use super::credentials::roots;
+use super::offered::Offered;
+use super::pinned::Pinned;
 use super::{CredentialError, Identity, TlsError, provider};
+use crate::relay::Fingerprint;
 use arc_swap::ArcSwap;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::{ClientConfig, DEFAULT_VERSIONS, KeyLogFile, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::sync::Arc;
@@ -66,6 +69,16 @@ impl ClientSide {
 }
 
 impl Outgoing {
+    /// For one connection to a server that is known by its fingerprints: nothing of it is resumed elsewhere.
+    pub(super) fn pinned(&self, expected: Arc<[Fingerprint]>) -> ClientConfig {
+        let mut config = ClientConfig::clone(&self.config);
+        let algorithms = config.crypto_provider().signature_verification_algorithms;
+        let verifier = Pinned { expected, offered: Offered { algorithms } };
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        config.resumption = Resumption::disabled();
+        config
+    }
+
     /// Verifies a chain that was stored with a session and not shown again: its dates may have passed since.
     pub(super) fn verify_again(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Result<(), TlsError> {
         let now = self.config.time_provider.current_time().ok_or(rustls::Error::FailedToGetCurrentTime)?;

@@ -3,9 +3,11 @@
 use super::handshake::{Agreed, Ended, Handshake};
 use super::traffic::Traffic;
 use super::{ClientSide, ServerSide, TlsError};
+use crate::relay::Fingerprint;
 use bytes::BytesMut;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::io::IoSlice;
+use std::sync::Arc;
 
 /// TLS of one connection: [`Tls::open`] what was read, [`Tls::seal`] what is to be written.
 pub struct Tls {
@@ -43,6 +45,17 @@ impl Tls {
     pub fn connect(side: &ClientSide, name: ServerName<'static>, alpn: &[&[u8]]) -> Result<Self, TlsError> {
         let mut pending = Vec::new();
         let handshake = Handshake::client(side, name, alpn, &mut pending)?;
+        Ok(Self { stage: Stage::Handshake(Box::new(handshake)), pending })
+    }
+
+    /// The same, but the server is whoever shows a certificate with one of these fingerprints (RFC 8122 section 6.2).
+    pub fn connect_pinned(
+        side: &ClientSide,
+        name: ServerName<'static>,
+        expected: Arc<[Fingerprint]>,
+    ) -> Result<Self, TlsError> {
+        let mut pending = Vec::new();
+        let handshake = Handshake::pinned(side, name, expected, &mut pending)?;
         Ok(Self { stage: Stage::Handshake(Box::new(handshake)), pending })
     }
 
@@ -115,6 +128,11 @@ impl Tls {
         !matches!(self.stage, Stage::Traffic(_))
     }
 
+    /// Whether the peer has sent close_notify.
+    pub fn peer_closed(&self) -> bool {
+        matches!(&self.stage, Stage::Traffic(both) if both.0.peer_closed())
+    }
+
     /// Whether [`Tls::seal_pending`] has octets to give.
     pub fn wants_write(&self) -> bool {
         !self.pending.is_empty()
@@ -160,6 +178,12 @@ impl Tls {
     pub(super) fn resting(&mut self) -> usize {
         let here = size_of::<Self>() + size_of::<(Traffic, Agreed)>() + self.pending.capacity();
         here + self.traffic().held() + self.traffic().kept()
+    }
+
+    /// As if the keys could seal only so many records.
+    #[cfg(test)]
+    pub(in crate::net) fn wear_out_after(&mut self, records: u64) {
+        self.traffic().wear_out_after(records);
     }
 
     /// The record layer of a connection whose handshake has ended.

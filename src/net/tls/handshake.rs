@@ -9,6 +9,7 @@ use super::schedule::Schedule;
 use super::server::Configs;
 use super::traffic::Traffic;
 use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError, hello, records};
+use crate::relay::Fingerprint;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedConnectionCommon, UnbufferedStatus};
@@ -67,6 +68,21 @@ impl Handshake {
         let outgoing = side.outgoing();
         let alpn = alpn.iter().map(|offer| offer.to_vec()).collect();
         let connection = UnbufferedClientConnection::new_with_alpn(Arc::clone(&outgoing.config), name.clone(), alpn)?;
+        let mut handshake = Self::at(Role::Client(Box::new(connection), outgoing, name));
+        handshake.digest(pending)?;
+        Ok(handshake)
+    }
+
+    /// The same for a server that is known by its fingerprints.
+    pub(super) fn pinned(
+        side: &ClientSide,
+        name: ServerName<'static>,
+        expected: Arc<[Fingerprint]>,
+        pending: &mut Vec<u8>,
+    ) -> Result<Self, TlsError> {
+        let outgoing = side.outgoing();
+        let config = Arc::new(outgoing.pinned(expected));
+        let connection = UnbufferedClientConnection::new(config, name.clone())?;
         let mut handshake = Self::at(Role::Client(Box::new(connection), outgoing, name));
         handshake.digest(pending)?;
         Ok(handshake)

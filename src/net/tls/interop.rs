@@ -59,6 +59,30 @@ fn keys_that_the_peer_changes_are_followed(#[values(true, false)] we_serve: bool
 }
 
 #[rstest]
+fn a_peer_that_asks_for_new_keys_and_reads_nothing_gets_one_answer(#[values(true, false)] we_serve: bool) {
+    let mut ends = Ends::joined(we_serve, TLS13);
+    for _ in 0..200 {
+        ends.theirs.refresh_traffic_keys().unwrap();
+        ends.theirs.writer().write_all(b"x").unwrap();
+        let wire = ends.take();
+        ends.ours.open(&wire, &mut ends.plain).unwrap();
+    }
+    let mut answers = Vec::new();
+    ends.ours.seal_pending(&mut answers);
+    // A KeyUpdate of five octets, its type, header and tag.
+    assert_eq!(answers.len(), 5 + 5 + 1 + 16);
+    ends.theirs.read_tls(&mut &answers[..]).unwrap();
+    ends.theirs.process_new_packets().unwrap();
+    ends.plain.clear();
+    ends.talk();
+    // Once we have spoken, the next request is answered.
+    ends.theirs.refresh_traffic_keys().unwrap();
+    let wire = ends.take();
+    ends.ours.open(&wire, &mut ends.plain).unwrap();
+    assert!(ends.ours.wants_write());
+}
+
+#[rstest]
 fn keys_that_change_without_end_are_an_attack(#[values(true, false)] we_serve: bool) {
     let mut ends = Ends::joined(we_serve, TLS13);
     for _ in 0..32 {

@@ -77,6 +77,8 @@ impl Keys {
         length: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), TlsError> {
+        // What can fail fails before there is plaintext in `out`.
+        self.cipher()?;
         let nonce = self.nonce();
         let (outer, before, after) = match self.form {
             Form::Tls13 => (content::APPLICATION_DATA, 0, 1),

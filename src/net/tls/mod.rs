@@ -26,6 +26,7 @@ mod hello;
 mod keys;
 mod offered;
 mod peers;
+mod pinned;
 mod records;
 mod schedule;
 mod server;

@@ -264,6 +264,24 @@ fn rly6_address_as_host_is_matched_against_the_certificate() {
 #[rstest]
 #[case(&TLS12)]
 #[case(&TLS13)]
+fn sdp_57_a_server_may_be_known_by_its_fingerprint_alone(#[case] version: &'static SupportedProtocolVersion) {
+    let identity = self_signed(&["phone.invalid"]);
+    let client = ClientSide::of_version(&[Authority::new().pem()], None, version);
+    let expected = crate::relay::Fingerprint::of(&identity.chain[0]);
+    let pinned = |expected| Tls::connect_pinned(&client, name("192.0.2.1"), expected).unwrap();
+    Pair { client: pinned(expected), server: Tls::accept(&listener(&identity)) }.shake(usize::MAX).unwrap();
+    // SDP-59: any other certificate is told to be a bad one.
+    let other = crate::relay::Fingerprint::of(b"another certificate");
+    let mut pair = Pair { client: pinned(other), server: Tls::accept(&listener(&identity)) };
+    assert!(matches!(pair.shake(usize::MAX), Err(At::Client(TlsError::Certificate(_)))));
+    let mut wire = Vec::new();
+    pair.client.seal_pending(&mut wire);
+    assert_eq!(open_all(&mut pair.server, &wire).unwrap_err(), TlsError::Alert(AlertDescription::BadCertificate));
+}
+
+#[rstest]
+#[case(&TLS12)]
+#[case(&TLS13)]
 fn adv_r28_long_client_chain_closes(#[case] version: &'static SupportedProtocolVersion) {
     let authority = Authority::new();
     for (count, error) in [(24, TlsError::ChainTooLong), (64, TlsError::HandshakeTooLong)] {

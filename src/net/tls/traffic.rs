@@ -42,6 +42,8 @@ pub(super) struct Traffic {
     empty_records: u8,
     warnings: u8,
     key_updates: u8,
+    /// We have changed our keys for the peer, and sealed no application data since.
+    answered: bool,
     renegotiations: u8,
     /// We have sent close_notify or a fatal alert.
     closed: bool,
@@ -62,6 +64,7 @@ impl Traffic {
             empty_records: 0,
             warnings: 0,
             key_updates: 0,
+            answered: false,
             renegotiations: 0,
             closed: false,
             peer_closed: false,
@@ -208,8 +211,10 @@ impl Traffic {
         }
         count(&mut self.key_updates, KEY_UPDATES, TlsError::TooManyKeyUpdates)?;
         self.rx = self.schedule.next_rx()?;
-        if request == message::UPDATE_REQUESTED && !self.closed {
+        // One answer is enough for all requests that come before we speak: a peer that reads nothing could have us pile them up.
+        if request == message::UPDATE_REQUESTED && !self.closed && !self.answered {
             self.change_keys(pending)?;
+            self.answered = true;
         }
         Ok(())
     }
@@ -257,8 +262,14 @@ impl Traffic {
                 (!piece.is_empty()).then_some(piece)
             });
             self.tx.seal(content::APPLICATION_DATA, pieces, length, out)?;
+            self.answered = false;
         }
         Ok(())
+    }
+
+    /// The peer has sent close_notify.
+    pub(super) fn peer_closed(&self) -> bool {
+        self.peer_closed
     }
 
     /// Announces new keys and takes them into use; the peer's stay what they are.

@@ -1,10 +1,13 @@
 //! A request whose token or far side is on another shard: that shard is asked once per way, and the link's input waits.
 
-use super::super::link::{LinkId, Phase, Waiting};
+use super::super::anchor::Held;
+use super::super::bulk::Origin;
+use super::super::link::{CloseReason, LinkId, Phase, Waiting};
 use super::super::route::{Asker, Binding, Place, Refusal};
 use super::super::session::{FarLink, Guest, Owner, TokenId, Way};
 use super::super::source::{SourceId, SourceRef, Target};
 use super::super::transit::Whole;
+use super::super::turn::Turn;
 use super::super::{Relay, link::Link};
 use super::{Ask, Content, Wanted};
 use crate::moment::Moment;
@@ -21,7 +24,7 @@ pub(super) struct Granted {
     /// The asking link, should the source be gone.
     pub(super) link: LinkId,
     pub(super) flow: super::super::flow::FlowId,
-    pub(super) hops: usize,
+    pub(super) turn: Turn,
     /// The asker is a far side of this token now.
     pub(super) pinned: Option<TokenId>,
 }
@@ -41,14 +44,14 @@ impl Relay {
     ) {
         let (shard, wanted) = match place.to {
             Binding::Home(shard, _) => (shard, Wanted::Token { skip: place.hops }),
-            Binding::Abroad(far) => (far.shard, Wanted::Link(far.link)),
+            Binding::Abroad(far) => (far.shard, wanted_link(far.link, place)),
             _ => return,
         };
         let free = asker.at_rest && asker.sessions == 0 && matches!(wanted, Wanted::Token { skip: 0 });
         if free {
             return self.move_link(id, shard, Some((head.clone(), has_body)), now);
         }
-        let source = self.new_source(id, head, place.token, place.from_owner, place.hops);
+        let source = self.new_source(id, head, place.token, place.from_owner, place.turn());
         let mut detached = head.clone();
         detached.detach();
         let may_move = asker.at_rest;
@@ -75,16 +78,31 @@ impl Relay {
     }
 
     pub(super) fn take_admitted(&mut self, from: u16, granted: Granted, now: Moment) {
-        let Granted { source, link, flow, hops, pinned } = granted;
+        let Granted { source, link, flow, turn, pinned } = granted;
         if let Some(token) = pinned {
             self.take_bound(from, link, token);
         }
         let Some((id, head, has_body)) = self.take_waiting(source) else {
+            if from == self.shard {
+                return self.orphan(flow);
+            }
             return self.post(from, Content::SourceGone { flow });
         };
         let Some(s) = self.sources.get_mut(source) else { return };
-        s.target = Target::There { shard: from, flow };
-        s.hops = hops;
+        if s.session_over {
+            // What it was granted by has changed meanwhile.
+            s.target = Target::Asked;
+            self.end_source(source);
+            if from == self.shard {
+                self.orphan(flow)
+            } else {
+                self.post(from, Content::SourceGone { flow })
+            }
+            self.begin_send(id, head, has_body, now);
+            return self.pump(id, now);
+        }
+        s.target = if from == self.shard { Target::Here(flow) } else { Target::There { shard: from, flow } };
+        s.turn = turn;
         let token = s.token;
         let next = head.to_path().map(|p| p.after(1)).unwrap_or_default().into();
         let way = Way { from: self.here(id), next, inner: None, source };
@@ -107,15 +125,21 @@ impl Relay {
             }
             _ => {
                 let link = self.here(id);
-                self.post(from, Content::FarGone { token, link });
+                self.post(from, Content::FarGone { token, link, reason: CloseReason::Lost });
             }
         }
     }
 
     pub(super) fn take_not_admitted(&mut self, source: SourceId, refusal: Refusal, now: Moment) {
-        let Some((id, head, _)) = self.take_waiting(source) else { return };
+        let Some((id, head, has_body)) = self.take_waiting(source) else { return };
+        let changed = self.sources.get(source).is_some_and(|s| s.session_over);
         self.end_source(source);
-        self.refuse(id, &head, refusal, now);
+        match refusal {
+            _ if changed => self.begin_send(id, head, has_body, now),
+            Refusal::Unconnected if !has_body => self.keep_alive(id, &head, now),
+            _ if refusal.may_pass() => self.hold(id, Held::Send { head, has_body }, refusal, now),
+            _ => self.refuse(id, &head, refusal, now),
+        }
         self.pump(id, now);
     }
 
@@ -153,14 +177,21 @@ impl Relay {
         let answer = match self.admit_from(&ask, now) {
             Answer::Say(content) => *content,
             // It came here to be moved or sent on; where it is now the asker has it already or will be sent on again.
-            Answer::Elsewhere(shard, _) if shard == to => Content::AskAgain { source },
-            Answer::Elsewhere(shard, skip) if ask.passed <= self.settings.shards => {
-                let ask = Ask { wanted: Wanted::Token { skip }, passed: ask.passed + 1, ..ask };
+            Answer::Elsewhere(shard, Wanted::Token { .. }) if shard == to => Content::AskAgain { source },
+            Answer::Elsewhere(shard, wanted) if ask.passed <= self.settings.shards => {
+                let ask = Ask { wanted, passed: ask.passed + 1, ..ask };
                 return self.post(shard, Content::Admit(ask));
             }
             Answer::Elsewhere(..) => Content::AskAgain { source },
         };
-        self.post(to, answer);
+        match answer {
+            // The home of an anchor found both of its links here.
+            Content::Admitted(granted) if to == self.shard => self.take_admitted(to, granted, now),
+            Content::NotAdmitted { source, refusal } if to == self.shard => {
+                self.take_not_admitted(source, refusal, now)
+            }
+            answer => self.post(to, answer),
+        }
     }
 
     fn admit_from(&mut self, ask: &Ask, now: Moment) -> Answer {
@@ -169,14 +200,16 @@ impl Relay {
         let refused = |refusal| Answer::Say(Box::new(Content::NotAdmitted { source, refusal }));
         let back = SourceRef { shard: asker.at.shard, source };
         let skip = match &ask.wanted {
-            Wanted::Link(target) => {
+            Wanted::Link(target) | Wanted::Leg { link: target, .. } => {
                 if !self.alive(*target) {
                     return refused(Refusal::NoSession);
                 }
                 let token = head.to_path().and_then(|p| p.first()).and_then(super::session_token);
                 let Some(token) = token else { return refused(Refusal::Bad) };
-                let flow = self.new_flow(*target, back, asker.origin(token), now);
-                let granted = Granted { source, link: asker.at.link, flow, hops: 1, pinned: None };
+                let turn = ask.wanted.turn();
+                let origin = Origin { leg: matches!(turn, Turn::Leg(_)), ..asker.origin(token) };
+                let flow = self.new_flow(*target, back, origin, now);
+                let granted = Granted { source, link: asker.at.link, flow, turn, pinned: None };
                 return Answer::Say(Box::new(Content::Admitted(granted)));
             }
             Wanted::Token { skip } => *skip,
@@ -197,16 +230,21 @@ impl Relay {
             if place.from_owner {
                 self.welcome(place.token, back, None);
             }
-            return Answer::Elsewhere(shard, place.hops);
+            return Answer::Elsewhere(shard, Wanted::Token { skip: place.hops });
+        }
+        if let (Binding::Abroad(far), true) = (&place.to, place.leg.is_some()) {
+            self.welcome(place.token, back, None);
+            return Answer::Elsewhere(far.shard, wanted_link(far.link, &place));
         }
         match self.target_of(&place, to, now) {
             Ok(target) => {
-                let flow = self.new_flow(target, back, asker.origin(place.token), now);
+                let origin = Origin { leg: place.leg.is_some(), ..asker.origin(place.token) };
+                let flow = self.new_flow(target, back, origin, now);
                 for token in [Some(place.token), place.inner].into_iter().flatten() {
                     self.welcome(token, back, Some(flow));
                 }
-                let (link, hops, pinned) = (asker.at.link, place.hops, place.pinned());
-                Answer::Say(Box::new(Content::Admitted(Granted { source, link, flow, hops, pinned })))
+                let (link, turn, pinned) = (asker.at.link, place.turn(), place.pinned());
+                Answer::Say(Box::new(Content::Admitted(Granted { source, link, flow, turn, pinned })))
             }
             Err(refusal) => refused(refusal),
         }
@@ -265,7 +303,7 @@ impl Relay {
     pub(in super::super) fn post_whole(&mut self, id: LinkId, asker: &Asker, place: &Place, whole: &Whole) {
         let (shard, wanted) = match place.to {
             Binding::Home(shard, _) => (shard, Wanted::Token { skip: place.hops }),
-            Binding::Abroad(far) => (far.shard, Wanted::Link(far.link)),
+            Binding::Abroad(far) => (far.shard, wanted_link(far.link, place)),
             _ => return,
         };
         let bound = match place.to {
@@ -289,20 +327,19 @@ impl Relay {
         now: Moment,
     ) {
         let placed = match self.place_whole(&asker, &wanted, &whole, now) {
-            Ok(Placed::Elsewhere(shard, skip)) if passed <= self.settings.shards => {
-                let wanted = Wanted::Token { skip };
+            Ok(Placed::Elsewhere(shard, wanted)) if passed <= self.settings.shards => {
                 return self.post(shard, Content::Whole { asker, wanted, whole, bound, passed: passed + 1 });
             }
             Ok(Placed::Elsewhere(..)) => Err(Refusal::NoSession),
-            Ok(Placed::Here { target, hops, pinned }) => Ok((target, hops, pinned)),
+            Ok(Placed::Here { target, turn, pinned }) => Ok((target, turn, pinned)),
             Err(refusal) => Err(refusal),
         };
         match placed {
-            Ok((target, hops, pinned)) => {
+            Ok((target, turn, pinned)) => {
                 if let Some(token) = pinned.filter(|_| !bound) {
                     self.post(asker.at.shard, Content::Bound { link: asker.at.link, token });
                 }
-                self.send_whole(target, &whole, hops, asker.at, now);
+                self.send_whole(target, &whole, &turn, asker.at, now);
             }
             Err(refusal) => {
                 self.counts.refusals[refusal.kind() as usize] += 1;
@@ -320,9 +357,9 @@ impl Relay {
 
     fn place_whole(&mut self, asker: &Asker, wanted: &Wanted, whole: &Whole, now: Moment) -> Result<Placed, Refusal> {
         let skip = match wanted {
-            Wanted::Link(link) => {
+            Wanted::Link(link) | Wanted::Leg { link, .. } => {
                 let target = self.alive(*link).then_some(*link).ok_or(Refusal::NoSession)?;
-                return Ok(Placed::Here { target, hops: 1, pinned: None });
+                return Ok(Placed::Here { target, turn: wanted.turn(), pinned: None });
             }
             Wanted::Token { skip } => *skip,
         };
@@ -330,28 +367,33 @@ impl Relay {
         let first = whole.head.from_path().and_then(|p| p.first()).ok_or(Refusal::Bad)?;
         let place = self.admit(asker, to, first, skip, now)?;
         if let Binding::Home(shard, _) = place.to {
-            return Ok(Placed::Elsewhere(shard, place.hops));
+            return Ok(Placed::Elsewhere(shard, Wanted::Token { skip: place.hops }));
+        }
+        if let (Binding::Abroad(far), true) = (&place.to, place.leg.is_some()) {
+            return Ok(Placed::Elsewhere(far.shard, wanted_link(far.link, &place)));
         }
         let target = self.target_of(&place, to, now)?;
-        Ok(Placed::Here { target, hops: place.hops, pinned: place.pinned() })
+        Ok(Placed::Here { target, turn: place.turn(), pinned: place.pinned() })
     }
 
     // ---- ends
 
     /// A far side is gone whose session lives elsewhere.
-    pub(in super::super) fn far_gone(&mut self, token: TokenId, link: LinkId) {
-        let link = self.here(link);
-        self.pass_far_gone(token, link);
+    pub(in super::super) fn far_gone(&mut self, token: TokenId, link: LinkId, reason: CloseReason) {
+        if let Some(shard) = self.whereabouts(&token) {
+            let link = self.here(link);
+            self.post(shard, Content::FarGone { token, link, reason });
+        }
     }
 
     /// Takes the far side from its session, wherever that has gone.
-    pub(super) fn pass_far_gone(&mut self, token: TokenId, link: FarLink) {
+    pub(super) fn pass_far_gone(&mut self, token: TokenId, link: FarLink, reason: CloseReason, now: Moment) {
         if let Some(session) = self.sessions.get_mut(&token) {
             session.far.retain(|f| f.link != link);
-            return;
+            return self.leg_lost(token, link, reason, now);
         }
         if let Some(shard) = self.whereabouts(&token) {
-            self.post(shard, Content::FarGone { token, link });
+            self.post(shard, Content::FarGone { token, link, reason });
         }
     }
 
@@ -375,11 +417,26 @@ impl Relay {
 
 enum Answer {
     Say(Box<Content>),
-    /// Another shard has the token that the asker wants, behind so many URIs.
-    Elsewhere(u16, usize),
+    /// Another shard has what the asker wants.
+    Elsewhere(u16, Wanted),
 }
 
 enum Placed {
-    Here { target: LinkId, hops: usize, pinned: Option<TokenId> },
-    Elsewhere(u16, usize),
+    Here { target: LinkId, turn: Turn, pinned: Option<TokenId> },
+    Elsewhere(u16, Wanted),
+}
+
+impl Wanted {
+    /// What becomes of the paths on a way to a link.
+    fn turn(&self) -> Turn {
+        match self {
+            Wanted::Leg { paths, .. } => Turn::Leg(paths.clone()),
+            Wanted::Token { .. } | Wanted::Link(_) => Turn::Hops(1),
+        }
+    }
+}
+
+/// A way to a link that is bound to a session elsewhere.
+fn wanted_link(link: LinkId, place: &Place) -> Wanted {
+    place.leg.clone().map_or(Wanted::Link(link), |paths| Wanted::Leg { link, paths })
 }

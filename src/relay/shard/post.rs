@@ -1,5 +1,7 @@
 //! Chunks that leave on another shard than they arrive on: octets one way, credit and outcomes the other.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::super::Relay;
@@ -8,7 +10,7 @@ use super::super::forward::Start;
 use super::super::link::LinkId;
 use super::super::pending::PendingId;
 use super::super::route::Refusal;
-use super::super::session::FarLink;
+use super::super::session::{FarLink, TokenId};
 use super::super::short::Short;
 use super::super::source::{Failure, SourceId, SourceRef};
 use super::{Content, Parcel};
@@ -146,6 +148,51 @@ impl Relay {
 
     pub(in super::super) fn post_flow_closed(&mut self, to: SourceRef) {
         self.post(to.shard, Content::FlowClosed { source: to.source });
+    }
+
+    pub(in super::super) fn post_session_over(&mut self, to: SourceRef) {
+        self.post(to.shard, Content::SessionOver { source: to.source });
+    }
+
+    // ---- anchors
+
+    pub(in super::super) fn post_cut_flow(&mut self, shard: u16, flow: FlowId) {
+        self.post(shard, Content::CutFlow { flow });
+    }
+
+    pub(in super::super) fn post_resume(&mut self, to: FarLink) {
+        self.post(to.shard, Content::Resume { link: to.link });
+    }
+
+    pub(in super::super) fn post_cut(&mut self, to: FarLink, tokens: Arc<[TokenId]>) {
+        self.post(to.shard, Content::Cut { link: to.link, tokens });
+    }
+
+    pub(in super::super) fn post_close_unused(&mut self, to: FarLink) {
+        self.post(to.shard, Content::CloseUnused { link: to.link });
+    }
+
+    /// A link elsewhere is the far side of a token here.
+    pub(in super::super) fn post_bound(&mut self, token: TokenId, to: FarLink) {
+        if to.shard != self.shard {
+            self.post(to.shard, Content::Bound { link: to.link, token });
+        }
+    }
+
+    /// A link is no far side of a token here any more.
+    pub(in super::super) fn release_far(&mut self, token: TokenId, from: FarLink) {
+        if from.shard == self.shard {
+            self.take_token_over(token, from.link);
+        } else {
+            self.post(from.shard, Content::TokenOver { token, link: from.link });
+        }
+    }
+
+    /// What has come in by a token that lives elsewhere, unless it leaves there and is counted there.
+    pub(in super::super) fn post_tally(&mut self, token: TokenId, target: u16, octets: u64, message: bool) {
+        if let Some(home) = self.whereabouts(&token).filter(|home| *home != target) {
+            self.post(home, Content::Tally { token, octets, message });
+        }
     }
 
     pub(in super::super) fn post_reply(&mut self, to: FarLink, frame: Vec<u8>, auth_failed: bool) {

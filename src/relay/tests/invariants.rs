@@ -11,6 +11,7 @@ impl Relay {
         self.check_flows();
         self.check_links();
         self.check_pendings();
+        self.check_anchors();
         for (token, session) in &self.sessions {
             for way in &session.ways {
                 let here = way.from.shard == self.shard;
@@ -95,7 +96,7 @@ impl Relay {
         assert_eq!(left, (0, 0, 0, 0), "links, sessions, flows, pendings");
         assert_eq!((self.sources.len(), self.buffered, self.retired.len()), (0, 0, 0), "sources, octets, retired");
         assert!(self.next_hops.is_empty() && self.abroad.is_empty() && self.redirects.is_empty());
-        assert!(self.relays.is_empty());
+        assert!(self.relays.is_empty() && self.anchors.is_empty());
         assert!(self.held.is_empty() && self.dirty.is_empty() && self.resumable.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the core: clients, relays and far ends in one process and virtual time.
 
 mod admission;
+mod anchor;
 mod auth;
 mod chaos;
 mod chunk;

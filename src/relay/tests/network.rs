@@ -15,7 +15,7 @@ use super::end::{Answer, End};
 use crate::auth::Ha1;
 use crate::moment::Moment;
 use crate::relay::{
-    Account, Authority, CloseReason, Dial, DialFailure, Event, LinkId, LookUpFailure, Meta, Output, Relay,
+    Account, Authority, CloseReason, Dial, DialFailure, Event, Fingerprint, LinkId, LookUpFailure, Meta, Output, Relay,
     RelayIdentity, Settings, Transmit,
 };
 
@@ -80,6 +80,8 @@ pub(super) struct Network {
     pub(super) events: Vec<Event>,
     /// Leases given minus leases returned.
     pub(super) leases: i64,
+    /// Of the certificate that far ends show.
+    pub(super) shown: Option<Arc<[Fingerprint]>>,
     next_port: u16,
 }
 
@@ -103,6 +105,7 @@ impl Network {
             closed: Vec::new(),
             events: Vec::new(),
             leases: 0,
+            shown: None,
             next_port: 20_000,
         }
     }
@@ -161,6 +164,7 @@ impl Network {
             relay: None,
             own_kind: false,
             bulk: false,
+            fingerprints: None,
         }
     }
 
@@ -479,15 +483,16 @@ impl Network {
                     self.join(Plug::Link(at, link), Plug::Link(there, other));
                     let relay = (dial.peer && dial.secure).then(|| identity(&dial.host));
                     let own_kind = relay.is_some();
-                    self.shard(at).handle_dialled(link, peer, relay, own_kind, now);
+                    self.shard(at).handle_dialled(link, peer, relay, own_kind, None, now);
                 }
                 Some(Listener::Ends { answer, .. }) => {
-                    let end = self.end(*answer);
+                    let (end, dialled) = (self.end(*answer), dial.clone());
                     if let Some(Listener::Ends { accepted, .. }) = self.listeners.get_mut(&(dial.host, dial.port)) {
                         accepted.push(end);
                     }
                     self.join(Plug::End(end), Plug::Link(at, link));
-                    self.shard(at).handle_dialled(link, peer, None, false, now);
+                    let shown = self.shown.clone().filter(|_| dialled.secure);
+                    self.shard(at).handle_dialled(link, peer, None, false, shown, now);
                 }
                 None => self.fail_dial(at, link, DialFailure::Connect),
             }

@@ -8,7 +8,7 @@ mod endpoint;
 mod mailbox;
 mod moves;
 mod property;
-mod world;
+pub(super) mod world;
 
 pub(super) use end::End;
 pub(super) use world::World;

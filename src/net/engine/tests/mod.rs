@@ -6,12 +6,13 @@ mod socket;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{Calls, Runtime};
 use crate::config::Engine;
-use crate::net::connection::{Connection, Event, Parts, Scratch};
+use crate::net::connection::{Connection, Event, Parts, Scratch, SendError};
 use crate::relay::{Span, Transmit};
 
 /// The engines that are part of this build.
@@ -72,8 +73,31 @@ impl End {
 
     /// Returns how many octets were out at once.
     pub(super) fn send(&mut self, octets: Bytes) -> usize {
+        self.try_send(octets).unwrap()
+    }
+
+    pub(super) fn try_send(&mut self, octets: Bytes) -> Result<usize, SendError> {
         let batch =
             Transmit { octets: octets.len(), spans: vec![Span::Body(octets), Span::Cut], ..Transmit::default() };
-        self.connection.send(&batch, &mut self.scratch, &self.calls).unwrap()
+        self.connection.send(&batch, &mut self.scratch, &self.calls)
     }
+}
+
+/// The client's side of TLS, as a program of somebody else's would have it.
+pub(super) fn tls_client(
+    ca: &str,
+    stream: TcpStream,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    use rustls_pki_types::pem::PemObject;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls_pki_types::CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connection = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    rustls::StreamOwned::new(connection, stream)
 }

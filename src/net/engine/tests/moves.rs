@@ -1,7 +1,6 @@
 //! Connections that go from shard to shard and back, again and again, while octets arrive and leave.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
@@ -9,7 +8,7 @@ use std::task::Poll;
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
-use super::{ENGINES, End, on, pair};
+use super::{ENGINES, End, on, pair, tls_client};
 use crate::config::Engine;
 use crate::net::connection::{Event, Parts};
 use crate::net::tls::{ServerOptions, ServerSide, Tls, development};
@@ -151,21 +150,6 @@ fn converse(mut stream: impl Read + Write, mut random: u64, moves: &AtomicU32) -
     total
 }
 
-/// The client's side of TLS, as a program of somebody else's would have it.
-fn tls_client(ca: &str, stream: TcpStream) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
-    use rustls_pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls_pki_types::CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connection = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-    rustls::StreamOwned::new(connection, stream)
-}
-
 /// Which engine each shard has, and how many operations were left behind.
 fn travel(engines: [Engine; 2]) -> [u32; 2] {
     let (ca, identity) = development::in_memory("relay.test").unwrap();
@@ -193,7 +177,7 @@ fn travel(engines: [Engine; 2]) -> [u32; 2] {
         let (ca, moves) = (ca.clone(), moves.clone());
         peers.push(std::thread::spawn(move || {
             if secure {
-                let mut stream = tls_client(&ca, theirs);
+                let mut stream = tls_client(&ca, theirs, rustls::DEFAULT_VERSIONS);
                 let total = converse(&mut stream, random, &moves);
                 stream.conn.send_close_notify();
                 let _ = stream.flush();

@@ -187,6 +187,42 @@ fn an_alert_leaves_before_the_socket_closes() {
     }
 }
 
+#[test]
+fn worn_out_keys_end_a_connection_and_nothing_else() {
+    let (ca, identity) = development::in_memory("relay.test").unwrap();
+    let side = ServerSide::new(&identity, ServerOptions::default()).unwrap();
+    for engine in ENGINES {
+        let (ours, peer, theirs) = pair();
+        let ca = ca.clone();
+        let client = std::thread::spawn(move || {
+            let mut stream = super::tls_client(&ca, theirs, &[&rustls::version::TLS12]);
+            stream.write_all(b"x").unwrap();
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).unwrap();
+            got
+        });
+        on(*engine, async {
+            let mut end = End::new(Parts::fresh(ours, Some(Tls::accept(&side)), peer, None)).unwrap();
+            let mut plain = bytes::BytesMut::new();
+            while plain.is_empty() {
+                let octets = end.octets().await;
+                end.connection.tls().as_mut().unwrap().open(&octets, &mut plain).unwrap();
+                end.connection.send_tls_pending(&end.calls).unwrap();
+            }
+            while end.connection.blocked() {
+                if matches!(end.event().await, Event::Writable) {
+                    end.connection.resume(&end.calls).unwrap();
+                }
+            }
+            // One was used for Finished, and the last one is for the alert.
+            end.connection.tls().as_mut().unwrap().wear_out_after(2);
+            assert!(end.try_send(b"no".as_slice().into()).is_err());
+            end.connection.close().unwrap().part(true).await;
+        });
+        assert_eq!(client.join().unwrap(), b"");
+    }
+}
+
 #[cfg(feature = "io-uring")]
 #[test]
 fn without_a_ring_the_shard_runs_on_epoll() {

@@ -13,8 +13,8 @@ use crate::auth::Ha1;
 use crate::moment::Moment;
 use crate::msrp::Scheme;
 use crate::relay::{
-    Account, Authority, CloseReason, Dial, DialFailure, Event, LinkId, Meta, MovedLink, Output, Parcel, Relay,
-    RelayIdentity, Settings, Transmit,
+    Account, AnchorNews, Authority, CloseReason, Dial, DialFailure, Event, LinkId, Meta, MovedLink, Output, Parcel,
+    Relay, RelayIdentity, Settings, Transmit,
 };
 
 /// Octets that lie between two sockets at most.
@@ -79,6 +79,11 @@ pub(crate) struct World {
     bulk_wires: Vec<usize>,
     pub(crate) most_buffered: usize,
     pub(crate) closings: Vec<CloseReason>,
+    /// Hosts where an end answers every connection, and those ends.
+    pub(crate) listens: Vec<String>,
+    pub(crate) answered: Vec<(String, usize)>,
+    /// What the dialogs of anchors were told.
+    pub(crate) news: Vec<AnchorNews>,
 }
 
 impl World {
@@ -101,6 +106,9 @@ impl World {
             bulk_wires: Vec::new(),
             most_buffered: 0,
             closings: Vec::new(),
+            listens: Vec::new(),
+            answered: Vec::new(),
+            news: Vec::new(),
         }
     }
 
@@ -150,6 +158,7 @@ impl World {
             relay: None,
             own_kind: false,
             bulk: false,
+            fingerprints: None,
         }
     }
 
@@ -498,6 +507,7 @@ impl World {
             }
             Output::Post { to, parcel } => self.mail(h, s, usize::from(to), Carried::Parcel(parcel)),
             Output::Event(Event::LinkClosed { reason, .. }) => self.closings.push(reason),
+            Output::Event(Event::Anchor { news, .. }) => self.news.push(news),
             Output::Release { .. } | Output::Event(_) => {}
         }
     }
@@ -524,7 +534,14 @@ impl World {
             let accepted = self.hosts[far].shards[shard].handle_accepted(meta, self.now);
             let wire = self.wire(near, link(far, shard, accepted));
             self.bulk_wires.extend(to.bulk.then_some(wire));
-            self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, self.now);
+            self.hosts[h].shards[s].handle_dialled(id, peer, Some(identity(&to.host)), true, None, self.now);
+        } else if self.listens.contains(&to.host) {
+            let end = self.ends.len();
+            self.ends.push(End::new(&to.host));
+            self.wire(Side::End(end), near);
+            self.end_wires.push((self.wires.len() - 1, 0));
+            self.answered.push((to.host, end));
+            self.hosts[h].shards[s].handle_dialled(id, peer, None, false, None, self.now);
         } else {
             self.hosts[h].shards[s].handle_dial_failed(id, DialFailure::Connect, self.now);
         }

@@ -1,0 +1,12 @@
+//! Anchored sessions: what was negotiated by SDP meets at two tokens of ours.
+
+mod certificate;
+mod early;
+mod loss;
+mod property;
+mod release;
+mod roles;
+mod scene;
+mod shards;
+mod traffic;
+mod update;

@@ -1,0 +1,162 @@
+//! Who connects: every pair of roles that offers and answers lead to (RFC 6135 section 4.2), and what comes of it.
+
+use super::scene::{ANA, BO, Meeting, from_path, host, listen, peer, terms, to_path};
+use crate::relay::tests::end::Answer;
+use crate::relay::{AnchorError, Connect, DialFailure, Side};
+
+#[test]
+fn every_pair_of_roles_meets() {
+    for (a, b) in [
+        (Connect::Them, Connect::Us),
+        (Connect::Them, Connect::Them),
+        (Connect::Us, Connect::Us),
+        (Connect::Us, Connect::Them),
+    ] {
+        let mut m = Meeting::reserved();
+        let roles = [(Side::A, a), (Side::B, b)];
+        for (side, role) in roles {
+            listen(&mut m.net, side);
+            m.set(side, terms(peer(side), role)).expect("good terms");
+        }
+        let ends: Vec<usize> = roles
+            .iter()
+            .map(|(side, role)| match role {
+                Connect::Them => m.come(*side),
+                Connect::Us => m.net.accepted(host(*side).0, host(*side).1)[0],
+            })
+            .collect();
+        let mut news = m.news();
+        news.sort();
+        assert_eq!(news, ["bound A", "bound B"], "{a:?} {b:?}");
+        m.forget();
+        for side in Side::BOTH {
+            let (from, to) = (ends[side as usize], ends[side.other() as usize]);
+            let tid = m.say(from, side, "m0000001", "moin");
+            assert_eq!(m.codes(from, &tid), [200], "{a:?} {b:?} {side:?}");
+            assert_eq!(to_path(m.net.ends[to].sends()[0]), peer(side.other()));
+        }
+        m.assert_nothing_left();
+    }
+}
+
+#[test]
+fn sdp_25_where_we_are_active_we_are_heard_at_once() {
+    let mut m = Meeting::reserved();
+    listen(&mut m.net, Side::B);
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    let bo = m.net.accepted("bo.east.example", 7200)[0];
+    let hello = m.net.ends[bo].frames[0].clone();
+    assert!(hello.is_send() && !hello.has_body && hello.range() == "1-0/0" && !hello.message().is_empty());
+    assert_eq!((to_path(&hello), from_path(&hello)), (BO.into(), m.uri(Side::B).into()));
+    assert_eq!(m.relay().counts().responses_unmatched, 0, "its answer is known");
+    // Nobody's quota pays for it.
+    assert_eq!(m.news(), ["bound B"]);
+    m.assert_nothing_left();
+}
+
+#[test]
+fn what_is_ready_to_leave_is_greeting_enough() {
+    let mut m = Meeting::reserved();
+    listen(&mut m.net, Side::B);
+    m.net.hold_dials = true;
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    let ana = m.net.client(0);
+    let tid = m.say(ana, Side::A, "m0000001", "moin");
+    assert_eq!(m.codes(ana, &tid), [200], "it waits for the connection");
+    m.net.answer_dials();
+    m.net.run();
+    let bo = m.net.accepted("bo.east.example", 7200)[0];
+    let arrived: Vec<_> = m.net.ends[bo].sends().iter().map(|f| f.message()).collect();
+    assert_eq!(arrived, ["m0000001"]);
+    m.assert_nothing_left();
+}
+
+#[test]
+fn an_end_that_denies_its_session_is_told_to_the_dialogs() {
+    let mut m = Meeting::reserved();
+    m.net.listen("bo.east.example", 7200, Answer::Code(481));
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    assert_eq!(m.news(), ["bound B", "refused B 481"]);
+    m.assert_nothing_left();
+}
+
+#[test]
+fn an_end_that_cannot_be_reached_is_told_and_what_waits_for_it_fails() {
+    let mut m = Meeting::reserved();
+    m.net.hold_dials = true;
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    let ana = m.net.client(0);
+    let tid = m.say(ana, Side::A, "m0000001", "moin");
+    m.forget();
+    let (at, link, _) = m.net.dials.pop().expect("a dial");
+    m.net.fail_dial(at, link, DialFailure::Connect);
+    m.net.run();
+    assert_eq!(m.news(), ["unreachable B Connect"]);
+    assert_eq!((m.codes(ana, &tid), m.net.ends[ana].reported()), (vec![], vec![408]));
+    m.assert_nothing_left();
+}
+
+#[test]
+fn adv_s03_targets_that_lead_back_or_nowhere_are_refused() {
+    let mut m = Meeting::with(|s| s.policy.deny.push("192.0.2.0/24".parse().expect("a network")));
+    let own = m.uri(Side::A).to_owned();
+    for (target, error) in [
+        ("", AnchorError::Target),
+        ("msrps://bo.east.example/x;tcp", AnchorError::Target),
+        ("msrps://bo.east.example:1/x;tcp\r\nX: y", AnchorError::Target),
+        ("msrps://bo.invalid:9/x;tcp", AnchorError::Target),
+        ("msrps://bo.east.example:1/x;ws", AnchorError::Target),
+        (&own, AnchorError::Target),
+        ("msrp://192.0.2.7:22/x;tcp", AnchorError::Policy),
+    ] {
+        assert_eq!(m.set(Side::B, terms(target, Connect::Us)), Err(error), "{target}");
+    }
+    assert!(m.net.dialled.is_empty());
+    m.assert_nothing_left();
+}
+
+#[test]
+fn sdp_92_media_that_never_connects_is_told_after_a_minute() {
+    let mut m = Meeting::reserved();
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    let mut slow = terms(BO, Connect::Them);
+    slow.within = Some(std::time::Duration::from_secs(90));
+    m.set(Side::B, slow).expect("good terms");
+    m.net.seconds(59);
+    assert!(m.news().is_empty());
+    m.net.seconds(2);
+    assert_eq!(m.news(), ["unconnected A"]);
+    m.net.seconds(30);
+    assert_eq!(m.news(), ["unconnected B"]);
+    m.assert_nothing_left();
+}
+
+#[test]
+fn a_reservation_without_an_answer_is_given_up_after_three_minutes() {
+    let mut m = Meeting::reserved();
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.net.seconds(181);
+    assert_eq!(m.news(), ["unconnected A", "ended expired"]);
+    assert_eq!(m.set(Side::B, terms(BO, Connect::Them)), Err(AnchorError::Unknown));
+    let end = m.net.client(0);
+    let tid = m.say(end, Side::A, "m0000001", "late");
+    assert_eq!(m.codes(end, &tid), [481]);
+    m.assert_dead();
+}
+
+#[test]
+fn anchors_are_bounded_and_counted() {
+    let mut m = Meeting::with(|s| s.limits.anchors = 2);
+    assert!(super::scene::reserve(&mut m.net).is_ok());
+    assert_eq!(super::scene::reserve(&mut m.net).err(), Some(AnchorError::Full));
+    assert_eq!((m.relay().anchor_count(), m.relay().counts().anchors_reserved), (2, 2));
+    m.relay().drain();
+    assert_eq!(super::scene::reserve(&mut m.net).err(), Some(AnchorError::Draining));
+    m.net.seconds(200);
+    assert_eq!(m.relay().anchor_count(), 0);
+    m.assert_dead();
+}
