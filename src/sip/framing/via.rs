@@ -23,6 +23,10 @@ impl Via {
     /// The first value of a Via header, and what follows it after the comma.
     pub(super) fn first(header: &str) -> Result<(Via, &str), Fault> {
         let (value, rest) = split(header, b',').unwrap_or((header, ""));
+        // What we write behind an open quote would be inside of it.
+        if is_open(value) {
+            return Err(Fault::Via);
+        }
         Ok((Via::read(value).ok_or(Fault::Via)?, rest.trim()))
     }
 
@@ -131,6 +135,22 @@ fn host_and_port(sent_by: &str) -> Option<(String, Option<u16>)> {
     named.then(|| (host.to_owned(), port))
 }
 
+/// Whether a quoted string or a comment has no end.
+fn is_open(text: &str) -> bool {
+    let (mut quoted, mut escaped, mut depth) = (false, false, 0usize);
+    for b in text.bytes() {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted || depth > 0 => escaped = true,
+            b'"' if depth == 0 => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    quoted || escaped || depth > 0
+}
+
 /// Splits at the first `at` outside of quotes and comments.
 fn split(text: &str, at: u8) -> Option<(&str, &str)> {
     let (mut quoted, mut escaped, mut depth) = (false, false, 0usize);
@@ -146,4 +166,22 @@ fn split(text: &str, at: u8) -> Option<(&str, &str)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_add_stands_outside_of_quotes_and_comments() {
+        for open in ["x=\"y", "x=\"y\\\"", "x=(y", "x=\"y\\"] {
+            let header = format!("SIP/2.0/UDP a.example;branch=z9hG4bK1;{open}");
+            assert_eq!(Via::first(&header).unwrap_err(), Fault::Via, "{open}");
+        }
+        let (mut via, _) = Via::first("SIP/2.0/UDP a.example;x=\"a;b,c\";rport, SIP/2.0/TCP b.example").unwrap();
+        via.mark(([192, 0, 2, 1], 5061).into());
+        let written = via.to_string();
+        assert_eq!(Via::first(&written).unwrap().0, via);
+        assert!(written.ends_with(";received=192.0.2.1;rport=5061"), "{written}");
+    }
 }
