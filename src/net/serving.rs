@@ -13,7 +13,8 @@ use tokio::task::spawn_local;
 use super::connection::{Connection, Event as IoEvent};
 use super::engine::Farewell;
 use super::shard::{Served, Shard};
-use crate::relay::{CloseReason, Fingerprint, LinkId, Meta};
+use crate::relay::{CloseReason, LinkId, Meta};
+use crate::sdp::Fingerprint;
 
 /// Octets of ciphertext read at once.
 const READ: usize = 64 << 10;

@@ -9,7 +9,7 @@ use super::schedule::Schedule;
 use super::server::Configs;
 use super::traffic::Traffic;
 use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError, records};
-use crate::relay::Fingerprint;
+use crate::sdp::Fingerprint;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{Acceptor, ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedConnectionCommon, UnbufferedStatus};
