@@ -17,7 +17,8 @@ command -v python3 >/dev/null || refuse "needs python3"
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 tools=$target/tools
 mkdir -p "$tools"
-export PATH="$tools/bin:$PATH" CARGO_TERM_PROGRESS_WHEN=never
+# Nothing here is built twice in a row, and what a second build would start from fills the disk with several times what it is worth.
+export PATH="$tools/bin:$PATH" CARGO_TERM_PROGRESS_WHEN=never CARGO_INCREMENTAL=0
 scratch=$(mktemp -d)
 results=$scratch/results
 : >"$results"
@@ -68,7 +69,7 @@ stage() {
     wait "$child" || status=$?
     child=
     [ "$status" -eq 0 ] || exit "$status"
-    say "== stage $1 … $((SECONDS - began)) s"
+    say "== stage $1 … $((SECONDS - began)) s, $(df -BM --output=avail "$target" | awk 'NR == 2 { print $1 + 0 }') MB of disk left"
     stage_name=
 }
 

@@ -15,7 +15,8 @@ use super::connection::{Connection, Event, Parts};
 use super::shard::{Shard, bump};
 use super::socket;
 use super::tls::{ALPN_BULK, ALPN_RELAY, Tls, TlsError};
-use crate::relay::{Authority, Fingerprint, Meta};
+use crate::relay::{Authority, Meta};
+use crate::sdp::Fingerprint;
 
 /// A listening socket of one shard.
 pub struct Listener {

@@ -213,8 +213,14 @@ impl Connection {
         {
             return Poll::Ready(ready.map_or_else(broken, |()| Event::Writable));
         }
-        if self.reading.get()
-            && self.late.borrow().read.is_none()
+        if !self.reading.get() {
+            return Poll::Pending;
+        }
+        // close_notify is the end of the stream as much as a FIN is, in whatever read and on whatever shard it came.
+        if self.peer_closed() {
+            return Poll::Ready(Event::Read(0));
+        }
+        if self.late.borrow().read.is_none()
             && let Poll::Ready(read) = socket.poll_read(cx, buffer, calls)
         {
             return Poll::Ready(read.map_or_else(broken, Event::Read));
@@ -355,7 +361,7 @@ impl Connection {
     }
 
     /// The other end has said over TLS that it sends nothing more.
-    pub fn peer_closed(&self) -> bool {
+    fn peer_closed(&self) -> bool {
         self.tls.borrow().as_ref().is_some_and(Tls::peer_closed)
     }
 

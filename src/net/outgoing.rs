@@ -13,7 +13,8 @@ use super::dial::{DialError, connect, permitted};
 use super::resolve::Target;
 use super::shard::{Shard, bump};
 use super::tls::{ALPN_BULK, ALPN_RELAY, Tls};
-use crate::relay::{Dial, DialFailure, Fingerprint, LinkId};
+use crate::relay::{Dial, DialFailure, LinkId};
+use crate::sdp::Fingerprint;
 
 struct Dialled {
     connection: Connection,

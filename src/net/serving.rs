@@ -13,7 +13,8 @@ use tokio::task::spawn_local;
 use super::connection::{Connection, Event as IoEvent};
 use super::engine::Farewell;
 use super::shard::{Served, Shard};
-use crate::relay::{CloseReason, Fingerprint, LinkId, Meta};
+use crate::relay::{CloseReason, LinkId, Meta};
+use crate::sdp::Fingerprint;
 
 /// Octets of ciphertext read at once.
 const READ: usize = 64 << 10;
@@ -39,16 +40,12 @@ impl Shard {
             state.links.insert(id, Served { connection: connection.clone(), task: None });
             id
         };
-        let over = connection.peer_closed();
         self.start(id, connection);
-        self.with(|relay, now| {
-            if !early.is_empty() {
-                relay.handle_data(id, early.freeze(), now);
-            }
-            if over {
-                relay.handle_eof(id, now);
-            }
-        });
+        if !early.is_empty() {
+            self.with(|relay, now| relay.handle_data(id, early.freeze(), now));
+        } else {
+            self.turn();
+        }
     }
 
     /// A dialled connection is there. Gone when nobody waits for it any more.
@@ -137,7 +134,6 @@ impl Shard {
     /// Octets came in on a link.
     fn received(self: &Rc<Self>, id: LinkId, connection: &Connection, octets: &[u8]) {
         let now = self.shared.clock.now();
-        let mut eof = false;
         {
             let mut guard = self.state.borrow_mut();
             let state = &mut *guard;
@@ -145,22 +141,14 @@ impl Shard {
             if state.plain.capacity() < octets.len() + BEGUN {
                 state.plain.reserve(READ + BEGUN);
             }
-            let opened = match connection.tls().as_mut() {
-                None => {
-                    state.plain.extend_from_slice(octets);
-                    None
-                }
-                Some(tls) => Some(tls.open(octets, &mut state.plain)),
-            };
+            let opened = connection.tls().as_mut().map(|tls| tls.open(octets, &mut state.plain));
             match opened {
-                None => {}
-                Some(Ok(opened)) => {
-                    eof = opened.close_notify;
-                    if opened.wants_write {
-                        // A key update or the like; a socket that does not take it will tell by itself.
-                        let _ = connection.send_tls_pending(&self.io.calls);
-                    }
+                None => state.plain.extend_from_slice(octets),
+                Some(Ok(opened)) if opened.wants_write => {
+                    // A key update or the like; a socket that does not take it will tell by itself.
+                    let _ = connection.send_tls_pending(&self.io.calls);
                 }
+                Some(Ok(_)) => {}
                 Some(Err(error)) => {
                     // The buffer is the shard's: what came before the fault must reach no other link.
                     state.plain.clear();
@@ -173,9 +161,6 @@ impl Shard {
             if !state.plain.is_empty() {
                 let plain = state.plain.split().freeze();
                 state.relay.handle_data(id, plain, now);
-            }
-            if eof {
-                state.relay.handle_eof(id, now);
             }
         }
         self.turn();

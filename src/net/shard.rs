@@ -315,12 +315,7 @@ impl Shard {
                 let connection = Rc::new(connection);
                 let served = Served { connection: connection.clone(), task: None };
                 self.state.borrow_mut().links.insert(id, served);
-                // It may have been said in the same breath as the request that made it move.
-                let over = connection.peer_closed();
                 self.start(id, connection);
-                if over {
-                    self.state.borrow_mut().relay.handle_eof(id, now);
-                }
             }
             Err(error) => {
                 tracing::error!(%error, "a link that came from another shard could not be registered; it is lost");

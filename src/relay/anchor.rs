@@ -18,7 +18,7 @@ mod binding;
 #[cfg(test)]
 mod check;
 mod cut;
-mod fingerprint;
+mod expects;
 mod hold;
 mod news;
 mod release;
@@ -27,7 +27,7 @@ mod terms;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub use fingerprint::{Expects, Fingerprint, HashFunction};
+pub use expects::Expects;
 pub(super) use hold::Held;
 pub use news::AnchorNews;
 pub use terms::{AnchorError, Connect, LegTerms};
@@ -39,6 +39,7 @@ use super::turn::LegPaths;
 use super::{Authority, Event, Output, Relay, SessionRecord, timer};
 use crate::moment::Moment;
 use crate::msrp::{Scheme, Tid};
+use crate::sdp::Fingerprint;
 
 /// Links of a leg that are remembered when others have taken their place.
 const FORMER: usize = 8;

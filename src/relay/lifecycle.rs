@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::anchor::Fingerprint;
 use super::flow::FlowId;
 use super::link::{CloseReason, DialFailure, Frame, LinkId, Meta, Phase, Probation, RelayIdentity};
 use super::session::{SessionEnd, TokenId};
@@ -11,6 +10,7 @@ use super::source::{Source, SourceId, Target};
 use super::{Event, Link, Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{Status, Uri};
+use crate::sdp::Fingerprint;
 
 /// Last frames of a link that is to close have this long to leave.
 const FLUSH: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::anchor::{Fingerprint, Held};
+use super::anchor::Held;
 use super::arena::Key;
 use super::authorize::AuthAttempt;
 use super::egress::Egress;
@@ -18,6 +18,7 @@ use super::source::SourceId;
 use super::transaction::Transactions;
 use crate::moment::Moment;
 use crate::msrp::{Decoder, Head, Limits as WireLimits, Tid};
+use crate::sdp::Fingerprint;
 
 /// Key of a link on its shard.
 pub type LinkId = Key<Link>;

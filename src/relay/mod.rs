@@ -52,10 +52,7 @@ use hashbrown::HashMap;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-pub use anchor::{
-    AnchorError, AnchorId, AnchorNews, AnchorWish, Connect, Expects, Fingerprint, HashFunction, LegTerms, Reserved,
-    Side,
-};
+pub use anchor::{AnchorError, AnchorId, AnchorNews, AnchorWish, Connect, Expects, LegTerms, Reserved, Side};
 pub use arena::Key;
 pub use authorize::{Account, LookUpFailure};
 pub use event::{

@@ -6,7 +6,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::anchor::Fingerprint;
 use super::event::RefusalKind;
 use super::link::{Dial, Link, LinkId, Phase, RelayIdentity};
 use super::session::{Far, FarLink, Owner, TokenId};
@@ -14,6 +13,7 @@ use super::turn::{LegPaths, Turn};
 use super::{Relay, Settings};
 use crate::moment::Moment;
 use crate::msrp::{Host, Path, Scheme, Status, Uri};
+use crate::sdp::Fingerprint;
 
 /// Far sides that an owner may have on one token at a time.
 const FAR_SIDES: usize = 64;

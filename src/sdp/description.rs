@@ -63,8 +63,9 @@ impl<'a> Description<'a> {
             if lines.len() == limits.lines {
                 return Err(DescriptionFault::TooManyLines);
             }
-            let text = raw.strip_suffix(b"\n").unwrap_or(raw);
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            // A CR with no LF behind it ends nothing, in the last line neither.
+            let ended = raw.strip_suffix(b"\n").map(|text| text.strip_suffix(b"\r").unwrap_or(text));
+            let text = ended.unwrap_or(raw);
             if memchr::memchr(b'\r', text).is_some() {
                 return Err(DescriptionFault::BareCr);
             }

@@ -1,10 +1,11 @@
 //! Certificate fingerprints (RFC 8122 section 5).
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use thiserror::Error;
 
-/// A hash function by its textual name.
+/// A hash function by its textual name, the preferred first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Hash {
     /// `sha-256`, preferred by RFC 8122.
@@ -57,7 +58,7 @@ impl Hash {
 }
 
 /// The digest of a certificate in DER form.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Fingerprint {
     hash: Hash,
     digest: Vec<u8>,
@@ -103,6 +104,23 @@ impl Fingerprint {
         };
         let digest: Option<Vec<u8>> = octets.trim_ascii().split(|octet| *octet == b':').map(octet).collect();
         Fingerprint::new(Hash::of(name), &digest.ok_or(FingerprintFault::Syntax)?)
+    }
+
+    /// The fingerprints of a certificate in DER form, by all functions that are sound.
+    pub fn of(certificate: &[u8]) -> Arc<[Fingerprint]> {
+        Arc::new([
+            Fingerprint { hash: Hash::Sha256, digest: Sha256::digest(certificate).to_vec() },
+            Fingerprint { hash: Hash::Sha384, digest: Sha384::digest(certificate).to_vec() },
+            Fingerprint { hash: Hash::Sha512, digest: Sha512::digest(certificate).to_vec() },
+            Fingerprint { hash: Hash::Sha224, digest: Sha224::digest(certificate).to_vec() },
+        ])
+    }
+
+    /// Whether a certificate with the fingerprints `seen` is one of those expected: by the most preferred function of the
+    /// list, any of its digests may match (SDP-57).
+    pub fn matches(expected: &[Fingerprint], seen: &[Fingerprint]) -> bool {
+        let Some(hash) = expected.iter().map(|f| f.hash).min() else { return false };
+        expected.iter().filter(|f| f.hash == hash).any(|f| seen.contains(f))
     }
 
     /// The hash function.
@@ -156,8 +174,45 @@ impl Fingerprints {
         self.0.iter().map(Fingerprint::hash).filter(|hash| hash.is_usable(accept_sha1)).min()
     }
 
-    /// Whether a certificate with this digest may be used: any fingerprint of that function may match (SDP-57).
-    pub fn matches(&self, hash: Hash, digest: &[u8]) -> bool {
-        self.0.iter().any(|fingerprint| fingerprint.hash == hash && fingerprint.digest == digest)
+    /// Those of that function, for whoever verifies a certificate ([`Fingerprint::matches`]).
+    pub fn expected(&self, accept_sha1: bool) -> Option<Arc<[Fingerprint]>> {
+        let hash = self.preferred(accept_sha1)?;
+        Some(self.0.iter().filter(|fingerprint| fingerprint.hash == hash).cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(hash: Hash, octet: u8) -> Fingerprint {
+        Fingerprint { hash, digest: vec![octet; 4] }
+    }
+
+    #[test]
+    fn sdp_57_any_digest_of_the_preferred_function_may_match_and_no_other() {
+        use Hash::{Sha1, Sha256, Sha512};
+        let seen = [one(Sha256, 1), one(Sha512, 2), one(Sha1, 3)];
+        for (expected, met) in [
+            (vec![one(Sha256, 1)], true),
+            (vec![one(Sha256, 9), one(Sha256, 1)], true),
+            // The weaker one would match, but does not count beside the preferred one.
+            (vec![one(Sha256, 9), one(Sha1, 3)], false),
+            (vec![one(Sha1, 3)], true),
+            (vec![one(Sha512, 2), one(Sha1, 9)], true),
+            (vec![], false),
+        ] {
+            assert_eq!(Fingerprint::matches(&expected, &seen), met, "{expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_has_a_fingerprint_by_each_function() {
+        let all = Fingerprint::of(b"certificate");
+        let lengths: Vec<_> = all.iter().map(|f| Some(f.digest.len())).collect();
+        let known: Vec<_> = all.iter().map(|f| f.hash.known().map(|(_, length)| length)).collect();
+        assert_eq!((lengths.len(), lengths), (4, known));
+        assert!(Fingerprint::matches(&all, &all));
+        assert!(!Fingerprint::matches(&all, &Fingerprint::of(b"another")));
     }
 }

@@ -221,9 +221,8 @@ pub(super) fn refuse(
 fn write_media(out: &mut Writer, pattern: &Line<'_>, media: &MediaLine<'_>, port: u16) {
     let port = port.to_string();
     match media.message_protocol() {
-        Some(protocol) => {
-            out.write(pattern, &[b"m=message ", port.as_bytes(), b" ", protocol.as_str().as_bytes(), b" *"]);
-        }
+        // In the peer's own spelling.
+        Some(_) => out.write(pattern, &[b"m=message ", port.as_bytes(), b" ", media.protocol, b" *"]),
         None => {
             out.write(pattern, &[b"m=", media.media, b" ", port.as_bytes(), b" ", media.protocol, b" ", media.formats]);
         }

@@ -144,25 +144,8 @@ impl Socket {
         Ok(Dismantled { stream: self.registered.into_inner(), unwritten, late: Late::default(), rest: None })
     }
 
-    /// Closes our direction, and with `drain` reads until the other end has closed too: with unread input in it a plain close
-    /// would reset the connection, and the other end might never see why. A read that goes on `elsewhere` is ended, since it
-    /// would keep the connection open.
-    pub async fn part(self, drain: bool, elsewhere: bool) {
-        let socket = self.registered.into_inner();
-        if elsewhere {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-        if socket.shutdown(Shutdown::Write).is_err() || !drain {
-            return;
-        }
-        let Ok(mut socket) = tokio::net::TcpStream::from_std(socket) else { return };
-        let mut sink = [0; 4096];
-        // At most 1 MiB of somebody who does not stop.
-        for _ in 0..256 {
-            match tokio::io::AsyncReadExt::read(&mut socket, &mut sink).await {
-                Ok(n) if n > 0 => {}
-                _ => return,
-            }
-        }
+    /// Closes one direction or both.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.registered.get_ref().shutdown(how)
     }
 }

@@ -12,9 +12,9 @@ pub mod ring;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -125,6 +125,19 @@ impl Socket {
         either!(self, socket => socket.resume(calls))
     }
 
+    /// Waits until nothing is unwritten.
+    async fn finish(&self) -> io::Result<()> {
+        while self.unwritten() {
+            poll_fn(|cx| self.poll_write(cx)).await?;
+            self.resume(&Calls::default())?;
+        }
+        Ok(())
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        either!(self, socket => socket.shutdown(how))
+    }
+
     /// Whether last words are worth a try while something is unwritten: with a ring that is so of every write for a moment,
     /// an epoll socket may stay full for ever.
     pub fn may_append_last_words(&self) -> bool {
@@ -165,15 +178,32 @@ impl Farewell {
         late || (self.socket.may_append_last_words() && self.socket.unwritten())
     }
 
-    /// Writes what is left, and with `drain` reads until the other end has closed too. Nothing here has a deadline.
+    /// Writes what is left, and with `drain` closes our direction and reads until the other end has closed too: with unread
+    /// input in it a plain close would reset the connection, and the other end might never see why. Nothing here has a deadline.
     pub async fn part(self, drain: bool) {
+        let calls = Calls::default();
         if let Some(written) = self.late.written
-            && (!matches!(written.await, Ok(Ok(()))) || self.socket.write(self.unsent, &Calls::default()).is_err())
+            && (!matches!(written.await, Ok(Ok(()))) || self.socket.write(self.unsent, &calls).is_err())
         {
             return;
         }
-        let elsewhere = self.late.read.is_some();
-        either!(self.socket, socket => socket.part(drain && !elsewhere, elsewhere).await);
+        if self.socket.may_append_last_words() && self.socket.finish().await.is_err() {
+            return;
+        }
+        // A read that goes on elsewhere would keep the connection open.
+        let drain = drain && self.late.read.is_none();
+        let how = if drain { Shutdown::Write } else { Shutdown::Both };
+        if self.socket.shutdown(how).is_err() || !drain {
+            return;
+        }
+        let mut sink = [0; 4096];
+        // At most 1 MiB of somebody who does not stop.
+        for _ in 0..256 {
+            match poll_fn(|cx| self.socket.poll_read(cx, &mut sink, &calls)).await {
+                Ok(n) if n > 0 => {}
+                _ => return,
+            }
+        }
     }
 }
 

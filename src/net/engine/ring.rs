@@ -12,7 +12,7 @@
 //! * Without COOP_TASKRUN the kernel interrupts the thread for each completion.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -237,28 +237,9 @@ impl Socket {
         true
     }
 
-    async fn finish_writing(&self) -> io::Result<()> {
-        while self.unwritten() {
-            poll_fn(|cx| self.poll_write(cx)).await?;
-            self.resume(&Calls::default())?;
-        }
-        Ok(())
-    }
-
-    /// Says the last words, closes our direction, and with `drain` reads until the other end has closed too. Then a read that
-    /// goes on elsewhere is ended as well.
-    pub async fn part(self, drain: bool, _elsewhere: bool) {
-        if self.finish_writing().await.is_err() || self.stream.shutdown(Shutdown::Write).is_err() || !drain {
-            return;
-        }
-        let (mut sink, calls) = (vec![0; 4096], Calls::default());
-        // At most 1 MiB of somebody who does not stop.
-        for _ in 0..256 {
-            match poll_fn(|cx| self.poll_read(cx, &mut sink, &calls)).await {
-                Ok(n) if n > 0 => {}
-                _ => return,
-            }
-        }
+    /// Closes one direction or both.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.stream.shutdown(how)
     }
 
     /// A second descriptor for another shard. What is under way goes on here, and is told there.
@@ -293,10 +274,11 @@ impl Socket {
             late.written = Some(told);
             tell
         });
+        let socket = super::Socket::Ring(self);
         let rest = async move {
             let write = async {
                 if let Some(tell) = written {
-                    let _ = tell.send(self.finish_writing().await);
+                    let _ = tell.send(socket.finish().await);
                 }
             };
             let read = async {

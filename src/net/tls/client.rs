@@ -4,7 +4,7 @@ use super::credentials::roots;
 use super::offered::Offered;
 use super::pinned::Pinned;
 use super::{CredentialError, Identity, TlsError, provider};
-use crate::relay::Fingerprint;
+use crate::sdp::Fingerprint;
 use arc_swap::ArcSwap;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};

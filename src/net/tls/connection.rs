@@ -3,7 +3,7 @@
 use super::handshake::{Agreed, Ended, Handshake};
 use super::traffic::Traffic;
 use super::{ClientSide, ServerSide, TlsError};
-use crate::relay::Fingerprint;
+use crate::sdp::Fingerprint;
 use bytes::BytesMut;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::io::IoSlice;

@@ -8,10 +8,10 @@ use super::keys::Keys;
 use super::schedule::Schedule;
 use super::server::Configs;
 use super::traffic::Traffic;
-use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError, hello, records};
-use crate::relay::Fingerprint;
+use super::{ClientSide, HANDSHAKE_LIMIT, ServerSide, TlsError, records};
+use crate::sdp::Fingerprint;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::server::{Acceptor, ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedConnectionCommon, UnbufferedStatus};
 use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -30,7 +30,7 @@ pub(super) struct Handshake {
 
 enum Role {
     /// Server: the ClientHello, which decides the configuration, has not wholly come.
-    Hello(Arc<Configs>),
+    Hello(Box<Acceptor>, Arc<Configs>),
     Server(Box<UnbufferedServerConnection>),
     /// Client: what to check once more if the session turns out to be a resumed one.
     Client(Box<UnbufferedClientConnection>, Arc<Outgoing>, ServerName<'static>),
@@ -55,7 +55,7 @@ pub(super) struct Ended {
 
 impl Handshake {
     pub(super) fn server(side: &ServerSide) -> Self {
-        Self::at(Role::Hello(side.configs()))
+        Self::at(Role::Hello(Box::default(), side.configs()))
     }
 
     /// The ClientHello is in `pending`.
@@ -95,10 +95,11 @@ impl Handshake {
     /// Takes all of `octets` and says whether the handshake has ended; answers and alerts go to `pending`.
     pub(super) fn open(&mut self, octets: &[u8], pending: &mut Vec<u8>) -> Result<bool, TlsError> {
         self.octets.extend_from_slice(octets);
-        if let Role::Hello(configs) = &self.role {
-            let Some(body) = hello::body(&self.octets) else { return self.unended() };
-            let connection = UnbufferedServerConnection::new(configs.offered(hello::alpn(&body)))?;
-            self.role = Role::Server(Box::new(connection));
+        if let Role::Hello(acceptor, configs) = &mut self.role {
+            match hello(acceptor, configs, octets, pending)? {
+                Some(connection) => self.role = Role::Server(Box::new(connection)),
+                None => return self.unended(),
+            }
         }
         loop {
             if self.ended() {
@@ -124,7 +125,7 @@ impl Handshake {
         let (octets, seen) = (&mut self.octets, &mut self.seen);
         let before = octets.len();
         let verdict = match &mut self.role {
-            Role::Hello(_) => Ok(()),
+            Role::Hello(..) => Ok(()),
             Role::Server(connection) => {
                 let process = UnbufferedConnectionCommon::<ServerConnectionData>::process_tls_records;
                 digest(connection, process, octets, seen, pending)
@@ -140,7 +141,7 @@ impl Handshake {
 
     fn common(&self) -> Option<&CommonState> {
         match &self.role {
-            Role::Hello(_) => None,
+            Role::Hello(..) => None,
             Role::Server(connection) => Some(connection),
             Role::Client(connection, ..) => Some(connection),
         }
@@ -186,7 +187,7 @@ impl Handshake {
         };
         let mut verdict = Ok(());
         let (secrets, schedule) = match self.role {
-            Role::Hello(_) => return Err(Error::HandshakeNotComplete.into()),
+            Role::Hello(..) => return Err(Error::HandshakeNotComplete.into()),
             Role::Server(connection) => {
                 let (secrets, kernel) = connection.dangerous_into_kernel_connection()?;
                 (secrets, if tls13 { Schedule::Tls13Server(Box::new(kernel)) } else { Schedule::Tls12Server })
@@ -212,6 +213,31 @@ fn record(octets: &[u8]) -> Option<usize> {
         None => Some(octets.len()),
         Some(length) => (octets.len() >= length).then_some(length),
     }
+}
+
+/// Reads the ClientHello for the ALPN names in it, and makes the connection that will read it once more.
+fn hello(
+    acceptor: &mut Acceptor,
+    configs: &Configs,
+    mut octets: &[u8],
+    pending: &mut Vec<u8>,
+) -> Result<Option<UnbufferedServerConnection>, TlsError> {
+    while !octets.is_empty() {
+        acceptor.read_tls(&mut octets).map_err(|_| TlsError::RecordTooLong)?;
+        match acceptor.accept() {
+            Ok(None) => {}
+            Ok(Some(accepted)) => {
+                let config = configs.offered(accepted.client_hello().alpn());
+                return Ok(Some(UnbufferedServerConnection::new(config)?));
+            }
+            Err((error, mut alert)) => {
+                // Writing to memory cannot fail.
+                let _ = alert.write_all(pending);
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(None)
 }
 
 type Process<Data> =

@@ -22,7 +22,6 @@ mod credentials;
 pub mod development;
 mod error;
 mod handshake;
-mod hello;
 mod keys;
 mod offered;
 mod peers;

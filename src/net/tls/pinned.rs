@@ -1,7 +1,7 @@
 //! Verifies a server by the fingerprints that came by signalling, whatever its chain and name (RFC 8122 section 6.2).
 
 use super::offered::Offered;
-use crate::relay::Fingerprint;
+use crate::sdp::Fingerprint;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};

@@ -43,8 +43,8 @@ pub(super) struct Configs {
 
 impl Configs {
     /// The configuration for a client that offers these ALPN names.
-    pub(super) fn offered<'a>(&self, mut alpn: impl Iterator<Item = &'a [u8]>) -> Arc<ServerConfig> {
-        let ours = alpn.any(|name| name == ALPN_RELAY || name == ALPN_BULK);
+    pub(super) fn offered<'a>(&self, alpn: Option<impl Iterator<Item = &'a [u8]>>) -> Arc<ServerConfig> {
+        let ours = alpn.is_some_and(|mut names| names.any(|name| name == ALPN_RELAY || name == ALPN_BULK));
         Arc::clone(if ours { &self.relay } else { &self.other })
     }
 }

@@ -267,11 +267,11 @@ fn rly6_address_as_host_is_matched_against_the_certificate() {
 fn sdp_57_a_server_may_be_known_by_its_fingerprint_alone(#[case] version: &'static SupportedProtocolVersion) {
     let identity = self_signed(&["phone.invalid"]);
     let client = ClientSide::of_version(&[Authority::new().pem()], None, version);
-    let expected = crate::relay::Fingerprint::of(&identity.chain[0]);
+    let expected = crate::sdp::Fingerprint::of(&identity.chain[0]);
     let pinned = |expected| Tls::connect_pinned(&client, name("192.0.2.1"), expected).unwrap();
     Pair { client: pinned(expected), server: Tls::accept(&listener(&identity)) }.shake(usize::MAX).unwrap();
     // SDP-59: any other certificate is told to be a bad one.
-    let other = crate::relay::Fingerprint::of(b"another certificate");
+    let other = crate::sdp::Fingerprint::of(b"another certificate");
     let mut pair = Pair { client: pinned(other), server: Tls::accept(&listener(&identity)) };
     assert!(matches!(pair.shake(usize::MAX), Err(At::Client(TlsError::Certificate(_)))));
     let mut wire = Vec::new();

@@ -15,7 +15,7 @@ use super::end::{Answer, End};
 use crate::auth::Ha1;
 use crate::moment::Moment;
 use crate::relay::{
-    Account, Authority, CloseReason, Dial, DialFailure, Event, Fingerprint, LinkId, LookUpFailure, Meta, Output, Relay,
+    Account, Authority, CloseReason, Dial, DialFailure, Event, LinkId, LookUpFailure, Meta, Output, Relay,
     RelayIdentity, Settings, Transmit,
 };
 
@@ -81,7 +81,7 @@ pub(super) struct Network {
     /// Leases given minus leases returned.
     pub(super) leases: i64,
     /// Of the certificate that far ends show.
-    pub(super) shown: Option<Arc<[Fingerprint]>>,
+    pub(super) shown: Option<Arc<[crate::sdp::Fingerprint]>>,
     next_port: u16,
 }
 

@@ -17,6 +17,9 @@ fn sdp_33_and_sdp_34_only_address_and_port_change() {
         .replace("c=IN IP4 192.0.2.33", "c=IN IP4 203.0.113.20")
         .replace("o=lena 61 1 IN IP4 192.0.2.33", "o=- 90021 1 IN IP4 203.0.113.20");
     assert_eq!(tunnelling().offer(SECURE), expected);
+    // In the peer's own spelling.
+    let lower = |text: &str| text.replace("TCP/TLS/MSRP", "tcp/tls/msrp");
+    assert_eq!(tunnelling().offer(&lower(SECURE)), lower(&expected));
     let answer = SECURE
         .replace("m=message 51200", "m=message 9")
         .replace("c=IN IP4 192.0.2.33", "c=IN IP4 198.51.100.70")

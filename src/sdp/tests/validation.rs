@@ -107,6 +107,7 @@ fn ws_21_no_websocket_where_we_connect() {
 #[case::many_lines(format!("{PLAIN}{}", "a=x\n".repeat(5000)), DescriptionFault::TooManyLines, 413)]
 #[case::adv_s11_nul(format!("{PLAIN}a=x:\0\n"), DescriptionFault::Nul, 400)]
 #[case::bare_cr(format!("{PLAIN}a=x:\ra=path:y\n"), DescriptionFault::BareCr, 400)]
+#[case::half_an_end(format!("{PLAIN}a=x\r"), DescriptionFault::BareCr, 400)]
 #[case::adv_s12_folded(format!("{PLAIN} folded\n"), DescriptionFault::Line, 400)]
 #[case::no_equals_sign(format!("{PLAIN}ax\n"), DescriptionFault::Line, 400)]
 #[case::empty_line_inside(PLAIN.replace("t=0 0\n", "t=0 0\n\n"), DescriptionFault::Line, 400)]

@@ -93,16 +93,18 @@ async fn stay(mut traveller: Traveller, roads: Arc<Roads>) {
 /// Deals with an event; true at the end of the stream.
 fn met(end: &mut End, event: Event, owed: &mut BytesMut) -> bool {
     match event {
-        Event::Read(0) => return true,
+        Event::Read(0) => {
+            end.connection.set_reading(false);
+            return true;
+        }
         Event::Read(n) => {
             let mut tls = end.connection.tls();
             match tls.as_mut() {
                 None => owed.extend_from_slice(&end.buffer[..n]),
                 Some(open) => {
-                    let opened = open.open(&end.buffer[..n], owed).unwrap();
+                    open.open(&end.buffer[..n], owed).unwrap();
                     drop(tls);
                     end.connection.send_tls_pending(&end.calls).unwrap();
-                    return opened.close_notify;
                 }
             }
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::scene::{ANA, BO, Meeting, listen, reserve, terms};
 use crate::relay::tests::chunk::Request;
-use crate::relay::{CloseReason, Connect, Expects, Fingerprint, LegTerms, Side};
+use crate::relay::{CloseReason, Connect, Expects, LegTerms, Side};
+use crate::sdp::Fingerprint;
 
 fn expecting(target: &str, connect: Connect, certificate: &[u8]) -> LegTerms {
     LegTerms { expects: Expects::Fingerprints(Fingerprint::of(certificate)), ..terms(target, connect) }

@@ -1,10 +1,10 @@
 //! How an anchor ends, and that every SEND has one outcome even then (RFC 3261 section 15; SDP-77, ADV-S18).
 
-use super::scene::{ANA, BO, Meeting, listen, terms};
+use super::scene::Meeting;
 use crate::msrp::Flag;
 use crate::relay::tests::chunk::pattern;
 use crate::relay::tests::end::Answer;
-use crate::relay::{CloseReason, Connect, SessionEnd, Side};
+use crate::relay::{CloseReason, SessionEnd, Side};
 
 #[test]
 fn sdp_77_a_quiet_anchor_ends_at_once_and_its_links_with_it() {
@@ -95,11 +95,7 @@ fn a_bye_inside_a_chunk_gives_it_two_seconds_to_end() {
 
 #[test]
 fn sdp_80_a_cancel_ends_everything_at_once() {
-    let mut m = Meeting::reserved();
-    listen(&mut m.net, Side::B);
-    m.net.hold_dials = true;
-    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
-    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    let mut m = Meeting::dialling(true);
     let ana = m.net.client(0);
     let tid = m.say(ana, Side::A, "m0000001", "moin");
     m.forget();

@@ -41,10 +41,7 @@ fn every_pair_of_roles_meets() {
 
 #[test]
 fn sdp_25_where_we_are_active_we_are_heard_at_once() {
-    let mut m = Meeting::reserved();
-    listen(&mut m.net, Side::B);
-    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
-    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    let mut m = Meeting::dialling(false);
     let bo = m.net.accepted("bo.east.example", 7200)[0];
     let hello = m.net.ends[bo].frames[0].clone();
     assert!(hello.is_send() && !hello.has_body && hello.range() == "1-0/0" && !hello.message().is_empty());
@@ -57,11 +54,7 @@ fn sdp_25_where_we_are_active_we_are_heard_at_once() {
 
 #[test]
 fn what_is_ready_to_leave_is_greeting_enough() {
-    let mut m = Meeting::reserved();
-    listen(&mut m.net, Side::B);
-    m.net.hold_dials = true;
-    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
-    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    let mut m = Meeting::dialling(true);
     let ana = m.net.client(0);
     let tid = m.say(ana, Side::A, "m0000001", "moin");
     assert_eq!(m.codes(ana, &tid), [200], "it waits for the connection");

@@ -60,6 +60,16 @@ impl Meeting {
         (m, ana, bo)
     }
 
+    /// Both legs have their terms: A comes to us, and we dial B. With `hold_dials` the connection is not made yet.
+    pub(super) fn dialling(hold_dials: bool) -> Meeting {
+        let mut m = Meeting::reserved();
+        listen(&mut m.net, Side::B);
+        m.net.hold_dials = hold_dials;
+        m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+        m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+        m
+    }
+
     pub(super) fn relay(&mut self) -> &mut Relay {
         self.net.shard((0, 0))
     }
