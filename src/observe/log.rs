@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tracing::Subscriber;
-use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Layer, Layered, SubscriberExt};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::spool::{Losses, Sink, Spool};
@@ -17,9 +16,6 @@ use crate::config::{Log, LogFormat, is_filter};
 const DEPTH: usize = 4096;
 /// The end of the process waits so long for the last lines.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Lines that the operator's filter lets pass.
-type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 
 /// Why the log is not as it was asked for.
 #[derive(Debug, Error)]
@@ -97,13 +93,7 @@ fn subscriber(
         LogFormat::Text => form.boxed(),
         LogFormat::Json => form.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
-    Ok((Box::new(tracing_subscriber::registry().with(filter).with(discreet()).with(form)), handle))
-}
-
-/// The SIP library logs whole messages, at levels that operators use: credentials and tokens among them. Nothing that it says
-/// is written, whatever the filter; what matters of it, our own code says.
-fn discreet() -> impl Layer<Filtered> {
-    filter_fn(|line| !line.target().starts_with("rsipstack"))
+    Ok((Box::new(tracing_subscriber::registry().with(filter).with(form)), handle))
 }
 
 /// A log that goes nowhere, for tests: the handle lives as long as the subscriber.
@@ -173,17 +163,6 @@ pub(super) mod tests {
         tracing::subscriber::with_default(subscriber, || log(&handle));
         drop(Flush(spool));
         lines.try_iter().collect()
-    }
-
-    #[test]
-    fn the_sip_library_writes_nothing_whatever_the_filter() {
-        for level in ["trace", "rsipstack=trace", "info,rsipstack::transport=debug"] {
-            let lines = logged(level, LogFormat::Text, |_| {
-                tracing::error!(target: "rsipstack::transport::udp", raw_message = "a=path:msrp://secret", "udp send");
-                tracing::error!(target: "rsipstack", "even this");
-            });
-            assert_eq!(lines, Vec::<String>::new());
-        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::sip::framing::{Fault, Message, Start};
 
 /// The closed list of methods, as it stands in Allow. A session needs no others, and a message of any other method would
 /// have to be understood before it could be passed on.
-pub const METHODS: [&str; 6] = ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE"];
+pub const METHODS: [&str; 9] = ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "MESSAGE"];
 
 /// Transports that a Via may name; a response to anything else could not be routed by whoever gets it.
 const TRANSPORTS: [&str; 7] = ["UDP", "TCP", "TLS", "SCTP", "TLS-SCTP", "WS", "WSS"];

@@ -1,7 +1,6 @@
 //! The control plane's way to the network: SIP messages in and out (RFC 3261 section 18).
 //!
 //! ```text
-//!   sockets ── transport ── framing ── gate ──> Arrival ──> bridge ──> the SIP library ──> (the B2BUA)
 //!                  ▲                     │ answer                          │
 //!                  └─────────────────────┴────── octets ───────────────────┘
 //! ```
@@ -11,14 +10,13 @@
 //! * [`gate`] says which well-formed requests are not for us: other methods, other URI schemes.
 //! * [`answer`] writes the responses that need no transaction (RFC 3261 section 8.2.7).
 //! * [`transport`] owns the sockets, with a bound on everything.
-//! * [`bridge`] presents the transport to the SIP library, whose types stay behind it.
 //!
 //! The first three build without a runtime.
 
 pub mod answer;
-#[cfg(feature = "net")]
-pub mod bridge;
 pub mod framing;
 pub mod gate;
+pub mod message;
 #[cfg(feature = "net")]
 pub mod transport;
+pub mod way;

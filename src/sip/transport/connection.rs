@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::flow::{Closing, Out, Way};
 use super::server::Shared;
-use super::{Arrival, Event, Flow, Loss, Protocol, Trust};
+use super::{Arrival, Event, Flow, FlowId, Loss, Protocol, Trust};
 use crate::net::address::Permit;
 use crate::sip::framing::{Broken, Framed, Stream};
 use crate::sip::gate;
@@ -35,10 +35,9 @@ impl Shared {
     {
         let (queue, waiting) = mpsc::channel(self.settings.outbox);
         let (closing, closes) = watch::channel(Closing::Open);
+        let number = self.flow_numbers.fetch_add(1, Ordering::Relaxed);
         let flow = Flow::new(Way {
-            protocol: ends.protocol,
-            local: ends.local,
-            remote: ends.remote,
+            id: FlowId { protocol: ends.protocol, local: ends.local, remote: ends.remote, number },
             trust: ends.trust,
             out: Out::Stream { queue, closing, owed: watch::Sender::new(0) },
             counts: self.counts.clone(),
@@ -46,7 +45,6 @@ impl Shared {
         self.counts.open();
         let (read, write) = tokio::io::split(stream);
         let writer = tokio::spawn(self.clone().write(write, waiting, closes.clone(), flow.clone()));
-        let number = self.flow_numbers.fetch_add(1, Ordering::Relaxed);
         self.flows.insert(number, flow.clone());
         if *self.stop.borrow() {
             // Too late for `stop` to find it.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::flow::{Out, Way};
 use super::server::{Shared, Task};
-use super::{Arrival, Event, Flow, Loss, Protocol};
+use super::{Arrival, Event, Flow, FlowId, Loss, Protocol};
 use crate::sip::framing::{Broken, datagram};
 use crate::sip::gate;
 
@@ -41,9 +41,7 @@ impl Shared {
         }
         let Some(read) = datagram(octets, source, &self.settings.limits) else { return };
         let way = Way {
-            protocol: Protocol::Udp,
-            local,
-            remote: source,
+            id: FlowId { protocol: Protocol::Udp, local, remote: source, number: 0 },
             trust,
             out: Out::Datagrams(socket.clone()),
             counts: self.counts.clone(),

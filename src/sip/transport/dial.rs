@@ -55,13 +55,13 @@ impl Shared {
         }
         let config = self.settings.client.clone().ok_or(SendError::NoTls)?;
         let name = match &target.name {
-            Some(name) => ServerName::try_from(name.clone()).map_err(|_| SendError::NoTls)?,
+            Some(name) => ServerName::try_from(name.to_string()).map_err(|_| SendError::NoTls)?,
             None => ServerName::from(address.ip()),
         };
         let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|_| SendError::Handshake)?;
         // The handshake has verified that name.
-        if let Some(name) = target.name.as_ref().filter(|n| self.settings.trusted.names.contains(*n)) {
-            ends.trust = Some(Trust::Certificate(name.as_str().into()));
+        if let Some(name) = target.name.as_ref().filter(|n| self.settings.trusted.names.contains(&***n)) {
+            ends.trust = Some(Trust::Certificate(name.clone()));
         }
         Ok(self.serve(stream, ends))
     }

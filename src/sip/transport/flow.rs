@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
 
-use super::{Counts, Loss, Protocol, Trust};
+use super::{Counts, FlowId, Loss, Protocol, Trust};
 use crate::sip::framing::Message;
 
 /// A request over this goes by a connection (RFC 3261 section 18.1.1), unless its caller knows better.
@@ -95,9 +95,7 @@ pub(super) enum Out {
 
 #[derive(Debug)]
 pub(super) struct Way {
-    pub(super) protocol: Protocol,
-    pub(super) local: SocketAddr,
-    pub(super) remote: SocketAddr,
+    pub(super) id: FlowId,
     pub(super) trust: Option<Trust>,
     pub(super) out: Out,
     pub(super) counts: Arc<Counts>,
@@ -112,19 +110,24 @@ impl Flow {
         Flow(Arc::new(way))
     }
 
+    /// Its name.
+    pub fn id(&self) -> FlowId {
+        self.0.id
+    }
+
     /// The protocol.
     pub fn protocol(&self) -> Protocol {
-        self.0.protocol
+        self.0.id.protocol
     }
 
     /// Our address.
     pub fn local(&self) -> SocketAddr {
-        self.0.local
+        self.0.id.local
     }
 
     /// The other side's address.
     pub fn remote(&self) -> SocketAddr {
-        self.0.remote
+        self.0.id.remote
     }
 
     /// Why the other side is trusted, if it is.
@@ -135,14 +138,14 @@ impl Flow {
     /// Whether both are the same connection, or the same addresses.
     pub fn is(&self, other: &Flow) -> bool {
         match (&self.0.out, &other.0.out) {
-            (Out::Datagrams(a), Out::Datagrams(b)) => Arc::ptr_eq(a, b) && self.0.remote == other.0.remote,
+            (Out::Datagrams(a), Out::Datagrams(b)) => Arc::ptr_eq(a, b) && self.0.id.remote == other.0.id.remote,
             _ => Arc::ptr_eq(&self.0, &other.0),
         }
     }
 
     /// Sends a whole message; never waits. A request over 1300 octets is refused on UDP.
     pub fn send(&self, octets: Bytes) -> Result<(), SendError> {
-        if self.0.protocol == Protocol::Udp && octets.len() > LONGEST_DATAGRAM && !octets.starts_with(b"SIP/") {
+        if self.0.id.protocol == Protocol::Udp && octets.len() > LONGEST_DATAGRAM && !octets.starts_with(b"SIP/") {
             self.0.counts.lose(Loss::TooLong);
             return Err(SendError::TooLong);
         }
@@ -151,7 +154,7 @@ impl Flow {
 
     /// Sends a whole message of any length. For a request that was too long for [`Flow::send`], when TCP was refused.
     pub fn send_long(&self, octets: Bytes) -> Result<(), SendError> {
-        self.send_to(octets, self.0.remote)
+        self.send_to(octets, self.0.id.remote)
     }
 
     pub(super) fn send_to(&self, octets: Bytes, to: SocketAddr) -> Result<(), SendError> {

@@ -27,6 +27,8 @@ mod tests;
 pub use counts::{Counts, Loss};
 pub use flow::{Arrival, Event, Flow, LONGEST_DATAGRAM, SendError};
 pub use server::{Dialer, StartError, Transport};
-pub use settings::{Listen, Protocol, Settings, Target};
+pub use settings::{Listen, Settings};
 pub use tls::{client_config, server_config};
-pub use trust::{Network, NetworkError, Trust, Trusted};
+pub use trust::{Network, NetworkError, Trusted};
+
+pub use super::way::{FlowId, Protocol, Target, Trust};

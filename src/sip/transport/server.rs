@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::flow::{Closing, Out, Way};
 use super::rate::Rates;
-use super::{Counts, Event, Flow, Listen, Protocol, SendError, Settings, Target, Trust};
+use super::{Counts, Event, Flow, FlowId, Listen, Protocol, SendError, Settings, Target, Trust};
 use crate::net::address::Addresses;
 use crate::net::clock::Clock;
 use crate::net::socket;
@@ -130,7 +130,7 @@ impl Transport {
             dialled: DashMap::new(),
             stop: watch::Sender::new(false),
             flows: DashMap::new(),
-            flow_numbers: AtomicU64::new(0),
+            flow_numbers: AtomicU64::new(1),
             tasks: watch::Sender::new(0),
             udp: udp.clone(),
             settings,
@@ -217,9 +217,7 @@ impl Dialer {
     pub fn datagrams(&self, local: SocketAddr, remote: SocketAddr) -> Result<Flow, SendError> {
         let (socket, local) = self.0.udp.iter().find(|(_, own)| *own == local).ok_or(SendError::NoListener)?;
         Ok(Flow::new(Way {
-            protocol: Protocol::Udp,
-            local: *local,
-            remote,
+            id: FlowId { protocol: Protocol::Udp, local: *local, remote, number: 0 },
             trust: self.trusted(remote.ip()),
             out: Out::Datagrams(socket.clone()),
             counts: self.0.counts.clone(),

@@ -1,6 +1,5 @@
 //! What a transport is told when it starts.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,27 +9,7 @@ use rustls::{ClientConfig, ServerConfig};
 use super::Trusted;
 use crate::net::address::Bounds;
 use crate::sip::framing::Limits;
-
-/// What carries a message.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Protocol {
-    /// Datagrams.
-    Udp,
-    /// A connection.
-    Tcp,
-    /// A connection under TLS.
-    Tls,
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Protocol::Udp => "UDP",
-            Protocol::Tcp => "TCP",
-            Protocol::Tls => "TLS",
-        })
-    }
-}
+use crate::sip::way::Protocol;
 
 /// One listener.
 #[derive(Clone, Debug)]
@@ -39,17 +18,6 @@ pub struct Listen {
     pub protocol: Protocol,
     /// Where; port 0 lets the system choose.
     pub address: SocketAddr,
-}
-
-/// Where a message of our own shall go.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Target {
-    /// By which protocol.
-    pub protocol: Protocol,
-    /// To which address, as resolved (RFC 3263).
-    pub address: SocketAddr,
-    /// The name that its certificate must have (RFC 5922); the address itself if there is none. Only for TLS.
-    pub name: Option<String>,
 }
 
 /// Bounds and certificates of a transport.

@@ -3,20 +3,11 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::net::tls::{PeerTrust, classify};
-
-/// Why a source is trusted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Trust {
-    /// Its address is in one of the networks.
-    Address,
-    /// Its certificate is vouched for and has this name, which is on the list.
-    Certificate(Arc<str>),
-}
+use crate::sip::way::Trust;
 
 /// Who is trusted.
 #[derive(Clone, Debug, Default)]

@@ -145,12 +145,12 @@ async fn what_needs_no_transaction_is_answered_here() {
     for noise in ["\0\0\0\0", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "SIP/2.0 200 OK\r\n\r\n"] {
         socket.send(noise.as_bytes()).await.unwrap();
     }
-    socket.send(request("MESSAGE", "m").as_bytes()).await.unwrap();
+    socket.send(request("SUBSCRIBE", "m").as_bytes()).await.unwrap();
     let first = read_datagram(&socket).await;
     assert!(first.starts_with("SIP/2.0 405 Method Not Allowed\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKm;rece"));
     assert!(first.contains("\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE\r\n"), "{first}");
     assert!(first.contains("\r\nTo: <sip:relay.example>;tag="), "{first}");
-    socket.send(request("MESSAGE", "m").as_bytes()).await.unwrap();
+    socket.send(request("SUBSCRIBE", "m").as_bytes()).await.unwrap();
     assert_eq!(read_datagram(&socket).await, first, "the same tag for the same request");
     socket.send(request("OPTIONS", "o").replace("7 OPTIONS", "x OPTIONS").as_bytes()).await.unwrap();
     assert!(read_datagram(&socket).await.starts_with("SIP/2.0 400 Bad CSeq\r\n"));

@@ -62,7 +62,7 @@ async fn a_proxy_is_known_by_its_certificate_and_nobody_else_is() {
 async fn targets_are_verified_by_name() {
     let secure = secure();
     let address = secure.rig.address(Protocol::Tls);
-    let to = |name: Option<&str>| Target { protocol: Protocol::Tls, address, name: name.map(String::from) };
+    let to = |name: Option<&str>| Target { protocol: Protocol::Tls, address, name: name.map(Into::into) };
     let named = secure.rig.transport.connect(&to(Some("localhost"))).await.unwrap();
     let by_address = secure.rig.transport.connect(&to(None)).await.unwrap();
     assert!(!named.is(&by_address), "a connection is good only for the name it was verified for");
