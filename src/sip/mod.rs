@@ -1,8 +1,9 @@
-//! The control plane's way to the network: SIP messages in and out (RFC 3261 section 18).
+//! The control plane: SIP messages in and out (RFC 3261), calls anchored at the relay.
 //!
 //! ```text
-//!                  ▲                     │ answer                          │
-//!                  └─────────────────────┴────── octets ───────────────────┘
+//!   sockets ── transport ── framing ── gate ──> message ──> transaction ──> b2bua
+//!                  ▲                     │ answer                │             │
+//!                  └─────────────────────┴────── octets ─────────┴─────────────┘
 //! ```
 //!
 //! * [`framing`] is pure: octets in, whole messages or typed faults out. What it hands on is written anew in one form, so that
@@ -10,8 +11,9 @@
 //! * [`gate`] says which well-formed requests are not for us: other methods, other URI schemes.
 //! * [`answer`] writes the responses that need no transaction (RFC 3261 section 8.2.7).
 //! * [`transport`] owns the sockets, with a bound on everything.
+//! * [`message`] is what can be edited, [`way`] says where messages come from and go to.
 //!
-//! The first three build without a runtime.
+//! All but [`transport`] build without a runtime.
 
 pub mod answer;
 pub mod framing;

@@ -148,7 +148,10 @@ async fn what_needs_no_transaction_is_answered_here() {
     socket.send(request("SUBSCRIBE", "m").as_bytes()).await.unwrap();
     let first = read_datagram(&socket).await;
     assert!(first.starts_with("SIP/2.0 405 Method Not Allowed\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKm;rece"));
-    assert!(first.contains("\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE\r\n"), "{first}");
+    assert!(
+        first.contains("\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, MESSAGE\r\n"),
+        "{first}"
+    );
     assert!(first.contains("\r\nTo: <sip:relay.example>;tag="), "{first}");
     socket.send(request("SUBSCRIBE", "m").as_bytes()).await.unwrap();
     assert_eq!(read_datagram(&socket).await, first, "the same tag for the same request");
