@@ -1,0 +1,310 @@
+//! Requests as they come: those in a dialog find their call, those that begin something are looked at (RFC 3261 section 8.2).
+
+use std::sync::Arc;
+
+use super::body;
+use super::call::{Call, Inviting, Leg, Owner, Served};
+use super::copied;
+use super::dialog::{self, Dialog};
+use super::event::{CallEvent, Cause};
+use super::media::{Media, address};
+use super::phrase::phrase;
+use super::session_timer;
+use super::settings::{Admission, Refusal, Routed};
+use super::{B2bua, CallKey, Output};
+use crate::moment::Moment;
+use crate::relay::Side;
+use crate::sdp::{self, Family, Protocol as Msrp};
+use crate::sip::gate;
+use crate::sip::message::{Headers, NameAddr, Request, Response, Uri, list};
+use crate::sip::transaction::ServerId;
+use crate::sip::way::{FlowId, Protocol, Target, Way};
+use rand_chacha::rand_core::RngCore;
+
+/// The largest body that is looked into.
+pub(super) const BODY: body::Limits = body::Limits::DEFAULT;
+
+impl B2bua {
+    /// A request that is new.
+    pub(super) fn requested(&mut self, server: ServerId, request: Request, flow: FlowId, now: Moment) {
+        if let Some(key) = dialog::key_of_request(&request) {
+            if let Some(owner) = self.dialogs.get(&key).copied() {
+                return self.in_dialog(owner, server, request, flow, now);
+            }
+            let ended = request.method == "BYE" && self.ended.iter().any(|(_, k)| *k == key);
+            return self.answer(server, &request, if ended { 200 } else { 481 }, &[], now);
+        }
+        if let Some(status) = self.not_for_us(&request) {
+            return self.turn_away(server, &request, status, now);
+        }
+        let boxed = Box::new(request);
+        self.servers.insert(server, Served::Admitting { request: boxed.clone(), flow });
+        self.outputs.push_back(Output::Admit { server, request: boxed, flow });
+    }
+
+    /// Why a request outside of a dialog is refused, whoever sent it.
+    fn not_for_us(&self, request: &Request) -> Option<(u16, Vec<(&'static str, String)>)> {
+        let bare = |status| Some((status, Vec::new()));
+        match &*request.method {
+            "INVITE" | "OPTIONS" => {}
+            "UPDATE" | "PRACK" | "BYE" => return bare(481),
+            _ => return Some((405, vec![("Allow", gate::allow())])),
+        }
+        if request.headers.first("Max-Forwards").is_some_and(|n| n.trim() == "0") {
+            return bare(483);
+        }
+        if let Some(unknown) = copied::unsupported(&request.headers) {
+            return Some((420, vec![("Unsupported", unknown)]));
+        }
+        if self.is_own(request) {
+            return bare(482);
+        }
+        if request.method == "INVITE" && (self.draining || self.calls.len() >= self.settings.calls) {
+            return Some((503, vec![("Retry-After", "10".to_owned())]));
+        }
+        None
+    }
+
+    /// Whether it is an INVITE of ours that came back: its From has a tag that we gave (RFC 3261 section 16.3).
+    fn is_own(&self, request: &Request) -> bool {
+        let (Some(call_id), Some(from)) = (request.headers.first("Call-ID"), request.headers.first("From")) else {
+            return false;
+        };
+        let Some(tag) = NameAddr::read(from).and_then(|f| f.tag().map(str::to_owned)) else { return false };
+        self.asked.contains(&(call_id.to_owned(), tag))
+    }
+
+    fn turn_away(
+        &mut self,
+        server: ServerId,
+        request: &Request,
+        (status, headers): (u16, Vec<(&'static str, String)>),
+        now: Moment,
+    ) {
+        self.tell(CallEvent::Refused { status });
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, &**v)).collect();
+        self.answer(server, request, status, &headers, now);
+    }
+
+    /// A final response of our own.
+    pub(super) fn answer(
+        &mut self,
+        server: ServerId,
+        request: &Request,
+        status: u16,
+        headers: &[(&str, &str)],
+        now: Moment,
+    ) {
+        let mut response = Response::to(request, status, phrase(status));
+        self.tag(&mut response);
+        for (name, value) in headers {
+            response.headers.push(name, *value);
+        }
+        self.transactions.respond(server, response, now);
+    }
+
+    /// Gives a response a To-tag if it has none.
+    pub(super) fn tag(&mut self, response: &mut Response) {
+        let to = response.headers.first("To").and_then(NameAddr::read);
+        if let Some(to) = to.filter(|to| to.tag().is_none()) {
+            let tag = self.token();
+            let value = to.with_tag(Some(&tag));
+            response.headers.set("To", value);
+        }
+    }
+
+    /// The answer to [`Output::Admit`].
+    pub fn admitted(&mut self, server: ServerId, result: Result<Admission, Refusal>, now: Moment) {
+        if let Some(Served::Admitting { request, flow }) = self.servers.remove(&server) {
+            match result {
+                Err(refusal) => {
+                    self.tell(CallEvent::Refused { status: refusal.status });
+                    let headers: Vec<(&str, &str)> = refusal.headers.iter().map(|(n, v)| (&**n, &**v)).collect();
+                    self.answer(server, &request, refusal.status, &headers, now);
+                }
+                Ok(_) if request.method == "OPTIONS" => self.describe(server, &request, flow, now),
+                Ok(admission) => self.begin(server, *request, flow, admission, now),
+            }
+        }
+        self.work(now);
+    }
+
+    /// What we can do (RFC 3261 section 11.2, SDP-52).
+    fn describe(&mut self, server: ServerId, request: &Request, flow: FlowId, now: Moment) {
+        let family = if flow.remote.is_ipv6() { Family::V6 } else { Family::V4 };
+        let media = &self.settings.media;
+        let protocols: Vec<Msrp> =
+            [Msrp::Tls, Msrp::Tcp].into_iter().filter(|p| media.authority(*p, family).is_some()).collect();
+        let our = address(&self.settings.host, family);
+        let draft = sdp::capability(&our, &protocols, &self.settings.capability, media.rules.content.max_size);
+        let body = sdp::Origin::new(self.random.next_u64() >> 1, our).issue(draft);
+        let mut response = Response::to(request, 200, phrase(200));
+        self.tag(&mut response);
+        response.headers.push("Contact", self.settings.contacts.value(flow.protocol, flow.remote.is_ipv6()));
+        copied::introduce(&Headers::default(), &mut response.headers);
+        response.headers.push("Accept", "application/sdp, multipart/related, multipart/mixed");
+        response.headers.push("Content-Type", "application/sdp");
+        response.body = body.into();
+        self.transactions.respond(server, response, now);
+    }
+
+    /// An INVITE begins a call.
+    fn begin(&mut self, server: ServerId, request: Request, flow: FlowId, admission: Admission, now: Moment) {
+        let refuse = |status| (status, Vec::new());
+        let found = match body::find(&request.headers, &request.body, &BODY) {
+            Ok(found) => found,
+            Err(fault) => return self.turn_away(server, &request, refuse(fault.status()), now),
+        };
+        let mut scratch = Headers::default();
+        if let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {
+            let headers = vec![("Min-SE", small.minimum.as_secs().to_string())];
+            return self.turn_away(server, &request, (422, headers), now);
+        }
+        let contact = self.settings.contacts.value(flow.protocol, flow.remote.is_ipv6());
+        let tag = self.token();
+        if Dialog::answering(&request, &tag, &contact).is_err() {
+            return self.turn_away(server, &request, refuse(400), now);
+        }
+        let key = CallKey(self.next_call);
+        self.next_call += 1;
+        let numbers = [self.random.next_u64() >> 2, self.random.next_u64() >> 2];
+        let mut media = Media::new(&self.settings.media, numbers);
+        let family = if flow.remote.is_ipv6() { Family::V6 } else { Family::V4 };
+        media.signalled(Side::A, family, flow.protocol == Protocol::Tls);
+        let from = request.headers.first("From").and_then(NameAddr::read).map_or("", |from| from.uri);
+        let user: Arc<str> = admission.user.unwrap_or_else(|| Arc::from(from));
+        let routes = self.routes_left(&request);
+        let call = Call {
+            legs: [Leg::new(reply_way(flow), contact.clone()), Leg::new(reply_way(flow), contact)],
+            media,
+            open: None,
+            exchanges: 0,
+            inviting: Some(Inviting {
+                from: Side::A,
+                server,
+                offerless: found.is_none(),
+                initial: true,
+                client: None,
+                sent: None,
+                asking: None,
+                targets: Default::default(),
+                route: routes.clone(),
+                forks: Vec::new(),
+                negotiated: false,
+                to_acknowledge: None,
+                taken: None,
+                realm: admission.realm,
+                request: request.clone(),
+            }),
+            anchor: true,
+            user,
+            call_id: request.headers.first("Call-ID").unwrap_or_default().to_owned(),
+            began: now,
+            answered: None,
+            asked: None,
+            passing: Vec::new(),
+            failing: None,
+            armed: Moment::FAR,
+        };
+        self.calls.insert(key, call);
+        self.servers.insert(server, Served::Invite { call: key, side: Side::A });
+        self.tell(CallEvent::Began);
+        self.outputs.push_back(Output::Route { call: key, uri: request.uri, routes });
+    }
+
+    /// Route values of a request without those that name us (RFC 3261 section 16.4).
+    fn routes_left(&self, request: &Request) -> Vec<String> {
+        let mut routes: Vec<String> = list::all(&request.headers, "Route").map(str::to_owned).collect();
+        let is_ours = |route: &String| {
+            let uri = NameAddr::read(route).and_then(|r| r.parsed());
+            uri.is_some_and(|uri| self.settings.contacts.names(&uri))
+        };
+        while routes.first().is_some_and(is_ours) {
+            routes.remove(0);
+        }
+        routes
+    }
+
+    /// The answer to [`Output::Route`].
+    pub fn routed(&mut self, key: CallKey, result: Result<Routed, Refusal>, now: Moment) {
+        self.go_to(key, result, now);
+        self.work(now);
+    }
+
+    fn go_to(&mut self, key: CallKey, result: Result<Routed, Refusal>, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(inviting) = call.inviting.as_mut().filter(|i| i.initial && i.client.is_none()) else { return };
+        let routed = match result {
+            Ok(routed) if !routed.targets.is_empty() => routed,
+            other => {
+                let refusal = other.err().unwrap_or(Refusal { status: 404, headers: Vec::new() });
+                return self.refuse_call(key, refusal.status, &refusal.headers, Cause::Refused(refusal.status), now);
+            }
+        };
+        call.anchor = routed.anchor;
+        inviting.targets = routed.targets.into();
+        if let Some(route) = routed.route {
+            inviting.route.insert(0, route);
+        }
+        if let Some(target) = inviting.targets.front() {
+            let family = if target.address.is_ipv6() { Family::V6 } else { Family::V4 };
+            call.media.signalled(Side::B, family, target.protocol == Protocol::Tls);
+        }
+        if let Some(protocol) = routed.protocol {
+            call.media.demand(Side::B, protocol);
+        }
+        self.carry_invite(key, now);
+    }
+
+    /// A request in a dialog of ours.
+    fn in_dialog(&mut self, owner: Owner, server: ServerId, request: Request, flow: FlowId, now: Moment) {
+        let Owner { call: key, side } = owner;
+        let Some(call) = self.calls.get_mut(&key) else {
+            return self.answer(server, &request, 481, &[], now);
+        };
+        let Some(of) = dialog::key_of_request(&request) else { return };
+        let early = call.inviting.as_mut().and_then(|i| {
+            let forks = i.forks.iter_mut().flat_map(|f| [&mut f.near, &mut f.far]);
+            forks.into_iter().find(|d| d.key() == of)
+        });
+        let confirmed = call.legs[side as usize].dialog.as_mut().filter(|d| d.key() == of);
+        let Some(dialog) = confirmed.or(early) else {
+            return self.answer(server, &request, 481, &[], now);
+        };
+        if dialog.admit(&request).is_err() {
+            return self.answer(server, &request, 500, &[("Retry-After", "1")], now);
+        }
+        if flow.protocol != Protocol::Udp {
+            call.legs[side as usize].way = Way::Flow(flow);
+        }
+        if request.headers.first("Max-Forwards").is_some_and(|n| n.trim() == "0") {
+            return self.answer(server, &request, 483, &[], now);
+        }
+        if request.method != "BYE"
+            && let Some(unknown) = copied::unsupported(&request.headers)
+        {
+            return self.answer(server, &request, 420, &[("Unsupported", &unknown)], now);
+        }
+        match &*request.method {
+            "INVITE" => self.invited_again(key, side, server, request, now),
+            "BYE" => self.said_goodbye(key, side, server, &request, now),
+            _ => self.pass(key, side, server, request, now),
+        }
+    }
+}
+
+/// Back where a request came from.
+pub(super) fn reply_way(flow: FlowId) -> Way {
+    match flow.protocol {
+        Protocol::Udp => Way::Target(Target { protocol: Protocol::Udp, address: flow.remote, name: None }),
+        Protocol::Tcp | Protocol::Tls => Way::Flow(flow),
+    }
+}
+
+/// Where a URI leads, if no name has to be asked for.
+pub(super) fn numeric(uri: &str, usual: Protocol) -> Option<Target> {
+    let uri = Uri::parse(uri)?;
+    let protocol = uri.protocol().ok()?.unwrap_or(usual);
+    let address = (uri.address()?, uri.port.unwrap_or(protocol.default_port())).into();
+    Some(Target { protocol, address, name: None })
+}

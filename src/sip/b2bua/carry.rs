@@ -1,0 +1,354 @@
+//! Descriptions on their way: whatever message carries one, it is an offer where nothing is open, and the answer where an
+//! offer of the other side is (RFC 3264; RFC 3261 section 13.2.1; RFC 3311, RFC 3262 section 5).
+
+use std::sync::Arc;
+
+use super::body;
+use super::call::{Call, Carried, Open, Stage};
+use super::event::{Cause, EndedBy};
+use super::exchange::Want;
+use super::media::{AnchorRef, Media, Plan};
+use super::{B2bua, CallKey, Output, Ticket, admission};
+use crate::moment::Moment;
+use crate::relay::{AnchorError, AnchorWish, Reserved, SessionEnd, Side};
+use crate::sdp::Refusal;
+
+impl Open {
+    /// Who offered.
+    pub(super) fn from(&self) -> Option<Side> {
+        match &self.stage {
+            Stage::LookingUp { from, .. } => Some(*from),
+            _ => self.exchange.as_ref().map(|e| e.from),
+        }
+    }
+}
+
+impl B2bua {
+    /// A description of `from`, in a message that goes on when we know what becomes of it.
+    pub(super) fn carry(&mut self, key: CallKey, from: Side, text: Vec<u8>, next: Carried, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        match &call.open {
+            None => self.offered(key, from, text, next, now),
+            Some(open) if open.from() == Some(from.other()) && matches!(open.stage, Stage::Awaiting) => {
+                self.answered_with(key, &text, next, now);
+            }
+            // Both want to speak (RFC 3311 section 5.2): who has the open offer is told to wait, the other one to give way.
+            Some(open) => {
+                let status = if open.from() == Some(from) { 500 } else { 491 };
+                self.misfit(key, next, Refusal { status, warning: None }, now);
+            }
+        }
+    }
+
+    fn offered(&mut self, key: CallKey, from: Side, offer: Vec<u8>, next: Carried, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.exchanges += 1;
+        let number = call.exchanges;
+        let uris = Media::own_uris(&self.settings.media, &offer);
+        let look_up = !uris.is_empty();
+        call.open = Some(Open { number, exchange: None, stage: Stage::LookingUp { from, offer, next } });
+        let ticket = Ticket { call: key, exchange: number, line: 0, side: from };
+        if look_up {
+            self.outputs.push_back(Output::LookUp { ticket, uris });
+        } else {
+            self.plan_with(ticket, Vec::new(), now);
+        }
+    }
+
+    /// What becomes of an offer, now that the tokens in it are known.
+    pub(super) fn plan_with(&mut self, ticket: Ticket, living: Vec<Arc<[u8]>>, now: Moment) {
+        let Some(call) = current(&mut self.calls, ticket) else { return };
+        let Some(Open { stage: Stage::LookingUp { from, offer, next }, number, .. }) = call.open.take() else { return };
+        let key = ticket.call;
+        match call.media.plan(&self.settings.media, from, &offer, &living, call.anchor) {
+            Err(refusal) => self.misfit(key, next, refusal, now),
+            Ok(Plan::Repeat(said)) => self.repeat(key, next, said, now),
+            Ok(Plan::Exchange(exchange)) => {
+                let wants = exchange.wants();
+                let stage = Stage::Preparing { next, left: wants.len(), failed: None };
+                call.open = Some(Open { number, exchange: Some(exchange), stage });
+                for want in wants {
+                    self.want(key, number, want);
+                }
+                self.go_on_preparing(key, now);
+            }
+        }
+    }
+
+    fn want(&mut self, key: CallKey, number: u64, want: Want) {
+        let Some(call) = self.calls.get(&key) else { return };
+        match want {
+            Want::Reserve { line, protocols } => {
+                let at = Side::BOTH.map(|side| {
+                    let of = self.settings.media.authority(protocols[side as usize], call.media.family(side));
+                    of.cloned()
+                });
+                let ticket = Ticket { call: key, exchange: number, line, side: Side::A };
+                match at {
+                    [Some(a), Some(b)] => {
+                        let wish = AnchorWish { at: [a, b], user: call.user.clone() };
+                        self.outputs.push_back(Output::Reserve { ticket, wish });
+                    }
+                    // No listener speaks it.
+                    _ => self.count_down(ticket, Some(AnchorError::UnknownAuthority)),
+                }
+            }
+            Want::Renew { line, at, side } => {
+                let ticket = Ticket { call: key, exchange: number, line, side };
+                self.outputs.push_back(Output::Renew { ticket, at, side });
+            }
+        }
+    }
+
+    /// One of the things that an offer waits for is there, or will not be.
+    fn count_down(&mut self, ticket: Ticket, error: Option<AnchorError>) {
+        let Some(call) = current(&mut self.calls, ticket) else { return };
+        if let Some(Open { stage: Stage::Preparing { left, failed, .. }, .. }) = &mut call.open {
+            *left = left.saturating_sub(1);
+            *failed = failed.or(error);
+        }
+    }
+
+    pub(super) fn take_reserved(
+        &mut self,
+        ticket: Ticket,
+        result: Result<(u16, Reserved), AnchorError>,
+        now: Moment,
+    ) {
+        let made = result.as_ref().ok().map(|(shard, r)| AnchorRef { shard: *shard, anchor: r.anchor });
+        let Some(call) = current(&mut self.calls, ticket) else {
+            if let Some(at) = made {
+                self.outputs.push_back(Output::Release { at, end: SessionEnd::Cancelled });
+            }
+            return;
+        };
+        let families = Side::BOTH.map(|side| call.media.family(side));
+        let error = match result {
+            Err(error) => Some(error),
+            Ok((shard, reserved)) => {
+                let exchange = call.open.as_mut().and_then(|o| o.exchange.as_mut());
+                let taken = exchange.is_some_and(|e| e.reserved(ticket.line, shard, &reserved, families));
+                (!taken).then_some(AnchorError::Unknown)
+            }
+        };
+        if let Some(at) = made {
+            self.anchors.insert(at, ticket.call);
+        }
+        self.count_down(ticket, error);
+        self.go_on_preparing(ticket.call, now);
+    }
+
+    pub(super) fn take_renewed(
+        &mut self,
+        ticket: Ticket,
+        at: AnchorRef,
+        result: Result<Arc<[u8]>, AnchorError>,
+        now: Moment,
+    ) {
+        let Some(call) = current(&mut self.calls, ticket) else {
+            if result.is_ok() {
+                self.outputs.push_back(Output::Withdraw { at, side: ticket.side });
+            }
+            return;
+        };
+        let family = call.media.family(ticket.side);
+        let error = match result {
+            Err(error) => Some(error),
+            Ok(uri) => {
+                let exchange = call.open.as_mut().and_then(|o| o.exchange.as_mut());
+                let taken = exchange.is_some_and(|e| e.renewed(ticket.line, ticket.side, &uri, family));
+                (!taken).then_some(AnchorError::Unknown)
+            }
+        };
+        self.count_down(ticket, error);
+        self.go_on_preparing(ticket.call, now);
+    }
+
+    /// The offer goes on when nothing is missing any more.
+    fn go_on_preparing(&mut self, key: CallKey, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(mut open) = call.open.take_if(|o| matches!(o.stage, Stage::Preparing { left: 0, .. })) else { return };
+        let Stage::Preparing { next, failed, .. } = std::mem::replace(&mut open.stage, Stage::Awaiting) else { return };
+        let said = match (failed, &mut open.exchange) {
+            (Some(error), _) => Err(capacity(error)),
+            (None, Some(exchange)) => call.media.say(&self.settings.media, exchange),
+            (None, None) => return,
+        };
+        call.open = Some(open);
+        match said {
+            Ok(said) => self.forward(key, next, Some(said), now),
+            Err(refusal) => {
+                self.abandon_exchange(key);
+                self.misfit(key, next, refusal, now);
+            }
+        }
+    }
+
+    fn answered_with(&mut self, key: CallKey, text: &[u8], next: Carried, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(open) = call.open.as_mut() else { return };
+        let Some(exchange) = open.exchange.as_mut() else { return };
+        let concluded = match call.media.answer(&self.settings.media, exchange, text) {
+            Ok(concluded) => concluded,
+            Err(refusal) => {
+                self.abandon_exchange(key);
+                return self.misfit(key, next, refusal, now);
+            }
+        };
+        let (number, left) = (open.number, concluded.terms.len());
+        open.stage = Stage::Concluding { next, answer: concluded.answer, left, failed: None };
+        for (line, (at, side, terms)) in concluded.terms.into_iter().enumerate() {
+            let ticket = Ticket { call: key, exchange: number, line, side };
+            self.outputs.push_back(Output::Set { ticket, at, side, terms });
+        }
+        self.go_on_concluding(key, now);
+    }
+
+    pub(super) fn take_set(&mut self, ticket: Ticket, result: Result<(), AnchorError>, now: Moment) {
+        let Some(call) = current(&mut self.calls, ticket) else { return };
+        if let Some(Open { stage: Stage::Concluding { left, failed, .. }, .. }) = &mut call.open {
+            *left = left.saturating_sub(1);
+            *failed = failed.or(result.err().map(|error| (ticket.side, error)));
+        }
+        self.go_on_concluding(ticket.call, now);
+    }
+
+    /// The answer goes on when both legs have their terms.
+    fn go_on_concluding(&mut self, key: CallKey, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let done = |o: &mut Open| matches!(o.stage, Stage::Concluding { left: 0, .. });
+        let Some(open) = call.open.take_if(done) else { return };
+        let (Stage::Concluding { next, answer, failed, .. }, Some(exchange)) = (open.stage, open.exchange) else {
+            return;
+        };
+        if let Some((side, error)) = failed {
+            let offerer = exchange.from == side;
+            call.open = Some(Open { number: open.number, exchange: Some(exchange), stage: Stage::Awaiting });
+            self.abandon_exchange(key);
+            return self.misfit(key, next, unusable(error, offerer), now);
+        }
+        let ended = call.media.commit(*exchange);
+        if let Some(inviting) = call.inviting.as_mut().filter(|_| of_invite(&next)) {
+            inviting.negotiated = true;
+        }
+        for at in ended {
+            self.outputs.push_back(Output::Release { at, end: SessionEnd::Ended });
+        }
+        self.forward(key, next, Some(answer), now);
+    }
+
+    /// What an unreliable response shows of an answer (RFC 3261 section 13.2.1): rewritten, and bound to nothing.
+    pub(super) fn preview(&mut self, key: CallKey, text: &[u8]) -> Option<Vec<u8>> {
+        let call = self.calls.get_mut(&key)?;
+        let open = call.open.as_mut().filter(|o| matches!(o.stage, Stage::Awaiting))?;
+        let exchange = open.exchange.as_mut()?;
+        let shown = call.media.answer(&self.settings.media, exchange, text).ok()?;
+        Some(shown.answer)
+    }
+
+    /// An offer that changed nothing is answered by us (SDP-12).
+    fn repeat(&mut self, key: CallKey, next: Carried, said: Vec<u8>, now: Moment) {
+        match next {
+            Carried::Invite => self.answer_refresh(key, said, now),
+            Carried::Request { server } => self.answer_update(key, server, said, now),
+            // Late offers are new descriptions to those who get them; they go on as they are.
+            other => self.forward(key, other, Some(said), now),
+        }
+    }
+
+    /// Sends a message on, with this description in the place of its own.
+    pub(super) fn forward(&mut self, key: CallKey, next: Carried, description: Option<Vec<u8>>, now: Moment) {
+        let description = description.as_deref();
+        match next {
+            Carried::Invite => self.send_invite(key, description, now),
+            Carried::InviteResponse { response, fork, client } => {
+                self.send_invite_response(key, (response, fork, client), description, now);
+            }
+            Carried::Ack { headers } => {
+                self.acknowledge_far(key, description.map(|d| (&headers, d.to_vec())), now);
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.inviting = None;
+                }
+            }
+            Carried::Request { server } => self.send_passed(key, server, description, now),
+            Carried::Response { server, response } => self.send_passed_response(key, server, &response, description, now),
+        }
+    }
+
+    /// A description that cannot go on. An offer is refused to its author; after a bad answer the call is over, for its
+    /// author believes in it.
+    pub(super) fn misfit(&mut self, key: CallKey, next: Carried, refusal: Refusal, now: Moment) {
+        let host = &self.settings.host;
+        let headers: Vec<(String, String)> = refusal
+            .warning
+            .iter()
+            .map(|(code, text)| ("Warning".to_owned(), format!("{code} {host} \"{}\"", text.replace(['"', '\\'], "'"))))
+            .chain((refusal.status == 503).then(|| ("Retry-After".to_owned(), "10".to_owned())))
+            .collect();
+        match next {
+            Carried::Invite => self.give_up_invite(key, refusal.status, &headers, now),
+            Carried::InviteResponse { response, fork, client } => {
+                let status = refusal.status;
+                self.reject_answer(key, (response, fork, client), (status, &headers), now);
+            }
+            Carried::Ack { .. } => self.end(key, Cause::Negotiation, EndedBy::Us, now),
+            Carried::Request { server } => self.refuse_passed_with(server, refusal.status, &headers, now),
+            Carried::Response { server, .. } => {
+                self.refuse_passed(server, refusal.status, now);
+                self.end(key, Cause::Negotiation, EndedBy::Us, now);
+            }
+        }
+    }
+
+    /// An exchange comes to nothing: what it made is given back, all else stays as it was.
+    pub(super) fn abandon_exchange(&mut self, key: CallKey) {
+        let Some(open) = self.calls.get_mut(&key).and_then(|c| c.open.take()) else { return };
+        let Some(exchange) = open.exchange else { return };
+        let (release, withdraw) = exchange.undo();
+        for at in release {
+            self.outputs.push_back(Output::Release { at, end: SessionEnd::Cancelled });
+        }
+        for (at, side) in withdraw {
+            self.outputs.push_back(Output::Withdraw { at, side });
+        }
+    }
+}
+
+/// The call of a ticket, if it still has that exchange open.
+fn current(calls: &mut std::collections::HashMap<CallKey, Call>, ticket: Ticket) -> Option<&mut Call> {
+    let call = calls.get_mut(&ticket.call)?;
+    let open = call.open.as_ref().is_some_and(|o| o.number == ticket.exchange);
+    open.then_some(call)
+}
+
+/// Whether this message settles the offer of the INVITE that is under way.
+fn of_invite(next: &Carried) -> bool {
+    matches!(next, Carried::InviteResponse { .. } | Carried::Ack { .. })
+}
+
+/// No room for another session.
+fn capacity(error: AnchorError) -> Refusal {
+    let status = match error {
+        AnchorError::Full | AnchorError::Draining => 503,
+        AnchorError::UnknownAuthority => 488,
+        _ => 500,
+    };
+    Refusal { status, warning: (status == 488).then(|| (399, "no listener for this protocol".to_owned())) }
+}
+
+/// A path that we cannot or must not connect to.
+fn unusable(error: AnchorError, offerer: bool) -> Refusal {
+    if !offerer {
+        return Refusal { status: 502, warning: None };
+    }
+    match error {
+        AnchorError::Target | AnchorError::Policy => Refusal { status: 488, warning: Some((399, error.to_string())) },
+        other => capacity(other),
+    }
+}
+
+/// Where the description of a message is, if it has one that can be found.
+pub(super) fn description_of(of: &impl super::invite::Bodied) -> Result<Option<Vec<u8>>, body::BodyFault> {
+    let place = body::find(of.headers(), of.body(), &admission::BODY)?;
+    Ok(place.map(|place| body::octets(of.body(), &place).to_vec()))
+}

@@ -1,0 +1,380 @@
+//! The back-to-back user agent: two dialogs for each call, and between them the relay (RFC 3261, RFC 3264).
+//!
+//! ```text
+//!   A ── INVITE, offer ──> [B2bua] ── Admit, Route, Reserve ──> who runs it
+//!                             │  <─── admitted, routed, reserved
+//!                             ├── INVITE, offer with our URI ──> B
+//!                             │  <── 200, answer ── B
+//!                             ├── Set (both legs) ──> the shard
+//!   A <── 200, our answer ────┘
+//! ```
+//!
+//! It is a state machine without a clock or a socket: what it wants done comes out of [`B2bua::poll`] as an [`Output`], what was
+//! done goes in by name. After each input take the outputs to the end, then wait for the next input or
+//! [`next_timeout`](B2bua::next_timeout).
+//!
+//! * `admission` looks at requests that begin something, `invite` takes an INVITE across and its responses back, `passing` does
+//!   that for everything else in a dialog.
+//! * `carry` is the one place where descriptions are looked at: whatever message has one. [`media`](self) plans what becomes of
+//!   each m-line, `exchange` is an offer without its answer.
+//! * `ending` is BYE, CANCEL and all that ends a call by itself; `refreshing` the session timers of either leg.
+//! * [`dialog`], [`body`] and [`session_timer`] are the parts: values without a call.
+
+mod admission;
+pub mod body;
+mod call;
+mod carry;
+mod copied;
+pub mod dialog;
+mod ending;
+mod event;
+mod exchange;
+mod invite;
+mod media;
+mod passing;
+mod phrase;
+mod refreshing;
+pub mod session_timer;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+pub use event::{CallEvent, CallRecord, Cause, EndedBy};
+pub use media::{AnchorRef, MediaSettings};
+pub use settings::{Admission, Contacts, Forks, Refusal, Routed, Settings};
+
+use self::call::{Asked, Call, Owner, Served};
+use self::dialog::DialogKey;
+use crate::moment::Moment;
+use crate::relay::{AnchorError, AnchorNews, AnchorWish, LegTerms, Reserved, SessionEnd, Side};
+use crate::sip::message::{Message, Request};
+use crate::sip::transaction::{self, ClientId, ServerId, Transactions, Unsent};
+use crate::sip::way::{FlowId, Target, Way};
+
+/// A call of ours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CallKey(u64);
+
+/// What a command about an anchor is for: comes back with its result.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ticket {
+    call: CallKey,
+    /// Which exchange of the call.
+    exchange: u64,
+    line: usize,
+    side: Side,
+}
+
+/// What the machine wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this; if it cannot be sent, tell [`B2bua::unsent`] whose it was.
+    Transmit {
+        /// The message.
+        octets: Bytes,
+        /// How.
+        way: Way,
+        /// Which transaction of ours.
+        of: Option<ClientId>,
+    },
+    /// Whether this request may begin something: answer by [`B2bua::admitted`].
+    Admit {
+        /// The transaction.
+        server: ServerId,
+        /// INVITE or OPTIONS.
+        request: Box<Request>,
+        /// Where it came from.
+        flow: FlowId,
+    },
+    /// Where a call goes: answer by [`B2bua::routed`].
+    Route {
+        /// The call.
+        call: CallKey,
+        /// The Request-URI.
+        uri: String,
+        /// Route headers that are left, as values.
+        routes: Vec<String>,
+    },
+    /// Where in-dialog requests go: answer by [`B2bua::located`].
+    Locate {
+        /// The call.
+        call: CallKey,
+        /// Which leg.
+        side: Side,
+        /// The next hop.
+        uri: String,
+    },
+    /// Which of these URIs of ours have a living session: answer by [`B2bua::looked_up`].
+    LookUp {
+        /// What for.
+        ticket: Ticket,
+        /// The URIs.
+        uris: Vec<Arc<[u8]>>,
+    },
+    /// Reserve an anchor on whatever shard: answer by [`B2bua::reserved`].
+    Reserve {
+        /// What for.
+        ticket: Ticket,
+        /// For whom, and where its ends reach us.
+        wish: AnchorWish,
+    },
+    /// Make another URI for a leg: answer by [`B2bua::renewed`].
+    Renew {
+        /// What for.
+        ticket: Ticket,
+        /// The anchor.
+        at: AnchorRef,
+        /// Which leg.
+        side: Side,
+    },
+    /// That URI is not needed.
+    Withdraw {
+        /// The anchor.
+        at: AnchorRef,
+        /// Which leg.
+        side: Side,
+    },
+    /// Tell a leg its terms: answer by [`B2bua::set`].
+    Set {
+        /// What for.
+        ticket: Ticket,
+        /// The anchor.
+        at: AnchorRef,
+        /// Which leg.
+        side: Side,
+        /// The terms.
+        terms: LegTerms,
+    },
+    /// End an anchor.
+    Release {
+        /// The anchor.
+        at: AnchorRef,
+        /// Why.
+        end: SessionEnd,
+    },
+    /// For metrics and records.
+    Event(CallEvent),
+}
+
+/// All calls.
+pub struct B2bua {
+    settings: Settings,
+    transactions: Transactions,
+    random: ChaCha12Rng,
+    calls: HashMap<CallKey, Call>,
+    next_call: u64,
+    dialogs: HashMap<DialogKey, Owner>,
+    /// Call-ID and tag of our own INVITEs: one that comes back has gone in a circle.
+    asked: HashSet<(String, String)>,
+    /// Dialogs that ended lately, so that a BYE that crosses ours is answered 200 (SDP-78).
+    ended: VecDeque<(Moment, DialogKey)>,
+    servers: HashMap<ServerId, Served>,
+    clients: HashMap<ClientId, Asked>,
+    /// Whose an anchor is, until it has told its end.
+    anchors: HashMap<AnchorRef, CallKey>,
+    timers: BTreeSet<(Moment, CallKey)>,
+    outputs: VecDeque<Output>,
+    draining: bool,
+}
+
+/// Dialogs that are remembered after their end.
+const MOST_ENDED: usize = 16_384;
+
+impl B2bua {
+    /// Nothing is going on yet. Tags, Call-IDs and branches follow from the seed, which must be secret.
+    pub fn new(settings: Settings, transactions: transaction::Settings, seed: [u8; 32]) -> B2bua {
+        let mut random = ChaCha12Rng::from_seed(seed);
+        let mut other = [0; 32];
+        random.fill_bytes(&mut other);
+        B2bua {
+            settings,
+            transactions: Transactions::new(transactions, other),
+            random,
+            calls: HashMap::new(),
+            next_call: 0,
+            dialogs: HashMap::new(),
+            asked: HashSet::new(),
+            ended: VecDeque::new(),
+            servers: HashMap::new(),
+            clients: HashMap::new(),
+            anchors: HashMap::new(),
+            timers: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            draining: false,
+        }
+    }
+
+    /// A message that passed framing and gate.
+    pub fn receive(&mut self, message: Message, flow: FlowId, now: Moment) {
+        self.transactions.receive(message, flow, now);
+        self.work(now);
+    }
+
+    /// What a transaction of ours wanted to send could not be sent.
+    pub fn unsent(&mut self, id: ClientId, why: Unsent, now: Moment) {
+        self.transactions.unsent(id, why, now);
+        self.work(now);
+    }
+
+    /// A connection is gone.
+    pub fn closed(&mut self, flow: FlowId, now: Moment) {
+        self.transactions.closed(flow, now);
+        self.work(now);
+    }
+
+    /// Time has come.
+    pub fn timeout(&mut self, now: Moment) {
+        self.transactions.timeout(now);
+        self.work(now);
+        while let Some((at, key)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, key));
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.armed = Moment::FAR;
+            }
+            self.call_timeout(key, now);
+            self.work(now);
+        }
+        while self.ended.front().is_some_and(|(at, _)| *at <= now) || self.ended.len() > MOST_ENDED {
+            self.ended.pop_front();
+        }
+    }
+
+    /// When [`timeout`](B2bua::timeout) is due.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        let calls = self.timers.first().map(|(at, _)| *at);
+        let ended = self.ended.front().map(|(at, _)| *at);
+        [self.transactions.next_timeout(), calls, ended].into_iter().flatten().min()
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Other rules, for what begins from now on.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// No new calls: 503 from now on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Calls now; each has up to two dialogs.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Dialogs now, early ones and those of either leg among them.
+    pub fn dialogs(&self) -> usize {
+        self.dialogs.len()
+    }
+
+    /// Anchors that have not told their end.
+    pub fn anchors(&self) -> usize {
+        self.anchors.len()
+    }
+
+    /// Timers of calls; those of transactions are the transactions'.
+    pub fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// The transactions, for their counters.
+    pub fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
+    fn work(&mut self, now: Moment) {
+        while let Some(output) = self.transactions.poll() {
+            match output {
+                transaction::Output::Transmit { octets, way, of } => {
+                    self.outputs.push_back(Output::Transmit { octets, way, of });
+                }
+                transaction::Output::Request { id, request, flow } => self.requested(id, request, flow, now),
+                transaction::Output::Acknowledged { id, ack } => self.acknowledged(id, Some(&ack), now),
+                transaction::Output::Unacknowledged { id } => self.unacknowledged(id, now),
+                transaction::Output::Cancelled { id } => self.cancelled(id, now),
+                transaction::Output::Response { id, response, flow } => self.responded(id, response, flow, now),
+                transaction::Output::Failed { id, why } => self.failed(id, why, now),
+                transaction::Output::Ended { id } => {
+                    self.clients.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// A random token: tags and Call-IDs.
+    fn token(&mut self) -> String {
+        let mut octets = [0; 12];
+        self.random.fill_bytes(&mut octets);
+        octets.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn tell(&mut self, event: CallEvent) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Wakes a call at the first of its deadlines.
+    fn arm(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let next = call.deadline();
+        if next != call.armed {
+            self.timers.remove(&(call.armed, key));
+            call.armed = next;
+            if next != Moment::FAR {
+                self.timers.insert((next, key));
+            }
+        }
+    }
+}
+
+/// A result that came too late for its call.
+type Late<T> = Result<T, AnchorError>;
+
+impl B2bua {
+    /// The answer to [`Output::LookUp`].
+    pub fn looked_up(&mut self, ticket: Ticket, living: Vec<Arc<[u8]>>, now: Moment) {
+        self.plan_with(ticket, living, now);
+        self.work(now);
+    }
+
+    /// The answer to [`Output::Reserve`].
+    pub fn reserved(&mut self, ticket: Ticket, result: Result<(u16, Reserved), AnchorError>, now: Moment) {
+        self.take_reserved(ticket, result, now);
+        self.work(now);
+    }
+
+    /// The answer to [`Output::Renew`].
+    pub fn renewed(&mut self, ticket: Ticket, at: AnchorRef, result: Late<Arc<[u8]>>, now: Moment) {
+        self.take_renewed(ticket, at, result, now);
+        self.work(now);
+    }
+
+    /// The answer to [`Output::Set`].
+    pub fn set(&mut self, ticket: Ticket, result: Late<()>, now: Moment) {
+        self.take_set(ticket, result, now);
+        self.work(now);
+    }
+
+    /// What an anchor tells.
+    pub fn news(&mut self, at: AnchorRef, news: &AnchorNews, now: Moment) {
+        self.take_news(at, news, now);
+        self.work(now);
+    }
+
+    /// The answer to [`Output::Locate`].
+    pub fn located(&mut self, call: CallKey, side: Side, target: Option<Target>) {
+        if let (Some(call), Some(target)) = (self.calls.get_mut(&call), target) {
+            call.legs[side as usize].way = Way::Target(target);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Session timers of either leg, and where its requests go (RFC 4028, RFC 3261 section 12.2.1.2).
+
+use super::admission::numeric;
+use super::call::Asked;
+use super::event::{Cause, EndedBy};
+use super::session_timer::{self, Refresher, SessionTimer};
+use super::{B2bua, CallKey, Output};
+use crate::moment::Moment;
+use crate::relay::Side;
+use crate::sip::message::{Headers, Response, cseq};
+use crate::sip::transaction::ClientId;
+use crate::sip::way::{Protocol, Way};
+use rand_chacha::rand_core::RngCore;
+
+impl B2bua {
+    /// A random number below `n`.
+    pub(super) fn random_below(&mut self, n: u32) -> u32 {
+        self.random.next_u32() % n.max(1)
+    }
+
+    /// A leg's session timer begins anew; without one nothing is due.
+    pub(super) fn begin_timer(&mut self, key: CallKey, side: Side, timer: Option<SessionTimer>, now: Moment) {
+        let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
+        leg.timer = timer.map(|mut timer| {
+            timer.begin(now);
+            timer
+        });
+        leg.due = leg.timer.as_ref().map_or(Moment::FAR, SessionTimer::due);
+        self.arm(key);
+    }
+
+    /// A leg's Contact may have changed, and with it where requests go.
+    pub(super) fn refresh_target(&mut self, key: CallKey, side: Side, headers: &Headers) {
+        let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
+        if let Some(dialog) = leg.dialog.as_mut() {
+            dialog.refresh_target(headers);
+            self.refresh_way(key, side);
+        }
+    }
+
+    /// How requests reach a leg. A connection stays what it is; a name has to be looked up; and whoever stands behind an
+    /// address translator is reached where it came from, since its Contact names a place that is nowhere (RFC 3581).
+    pub(super) fn refresh_way(&mut self, key: CallKey, side: Side) {
+        let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
+        let (Some(dialog), Way::Target(before)) = (leg.dialog.as_ref(), &leg.way) else { return };
+        match numeric(dialog.next_hop(), before.protocol) {
+            Some(target) if before.protocol == Protocol::Udp && target.protocol == Protocol::Udp => {
+                let behind = dialog.next_hop() == dialog.remote_target() && target.address.ip() != before.address.ip();
+                if !behind || side == Side::B {
+                    leg.way = Way::Target(target);
+                }
+            }
+            Some(target) => leg.way = Way::Target(target),
+            None => {
+                let uri = dialog.next_hop().to_owned();
+                self.outputs.push_back(Output::Locate { call: key, side, uri });
+            }
+        }
+    }
+
+    /// A deadline of a call has passed.
+    pub(super) fn call_timeout(&mut self, key: CallKey, now: Moment) {
+        let Some(call) = self.calls.get(&key) else { return };
+        if let Some((_, cause)) = call.failing.filter(|(at, _)| *at <= now) {
+            return self.end(key, cause, EndedBy::Us, now);
+        }
+        for side in Side::BOTH {
+            let Some(leg) = self.calls.get(&key).map(|c| c.leg(side)).filter(|leg| leg.due <= now) else { continue };
+            match leg.timer.as_ref().map(SessionTimer::refresher) {
+                Some(Refresher::Us) => self.refresh(key, side, now),
+                Some(Refresher::Them) => return self.end(key, Cause::Expired, EndedBy::Us, now),
+                None => {}
+            }
+        }
+        self.arm(key);
+    }
+
+    /// Says on a leg that the session lives: UPDATE where it is taken, else an INVITE with our unchanged description
+    /// (SDP-85).
+    fn refresh(&mut self, key: CallKey, side: Side, now: Moment) {
+        let wait = session_timer::retry_after_glare(true, self.random.next_u32());
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if call.inviting.is_some() || call.open.is_some() || call.legs.iter().any(|l| l.unacknowledged.is_some()) {
+            // Whatever is under way refreshes too, or the next try does.
+            call.leg_mut(side).due = now + wait;
+            return self.arm(key);
+        }
+        let said = call.media.repeat(side);
+        let leg = call.leg_mut(side);
+        let Some(dialog) = leg.dialog.as_mut() else { return };
+        leg.due = Moment::FAR;
+        let mut request = dialog.request(if leg.update { "UPDATE" } else { "INVITE" });
+        super::copied::introduce(&Headers::default(), &mut request.headers);
+        session_timer::propose(&self.settings.timers, leg.timer.as_ref(), &mut request.headers);
+        if let Some(said) = said.filter(|_| !leg.update) {
+            request.headers.push("Content-Type", "application/sdp");
+            request.body = said.into();
+        }
+        let cseq = cseq(&request.headers).map_or(0, |c| c.number);
+        match self.transactions.request(request, leg.way.clone(), now) {
+            Ok(client) => {
+                leg.refreshing = Some(client);
+                self.clients.insert(client, Asked::Refresh { call: key, side, cseq });
+            }
+            Err(_) => leg.due = now + wait,
+        }
+    }
+
+    /// The answer to a refresh of ours.
+    pub(super) fn refreshed(&mut self, client: ClientId, response: &Response, now: Moment) {
+        let Some(Asked::Refresh { call: key, side, cseq }) = self.clients.get(&client) else { return };
+        let (key, side, cseq) = (*key, *side, *cseq);
+        if response.is_provisional() {
+            return;
+        }
+        self.clients.remove(&client);
+        let random = self.random.next_u32();
+        let wishes = self.settings.timers.clone();
+        let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
+        leg.refreshing = None;
+        let Some(dialog) = leg.dialog.as_ref() else { return };
+        match response.status {
+            200..300 => {
+                if !leg.update {
+                    let ack = dialog.ack(cseq);
+                    self.transactions.acknowledge(client, ack, leg.way.clone(), now);
+                }
+                let mut asked = Headers::default();
+                session_timer::propose(&wishes, leg.timer.as_ref(), &mut asked);
+                let agreed = session_timer::agreed(&wishes, &asked, &response.headers);
+                self.begin_timer(key, side, agreed, now);
+            }
+            422 => {
+                if let Some(timer) = leg.timer.as_mut()
+                    && timer.lengthen(&response.headers)
+                {
+                    leg.due = now;
+                    return self.arm(key);
+                }
+                self.end(key, Cause::Expired, EndedBy::Us, now);
+            }
+            491 => {
+                leg.due = now + session_timer::retry_after_glare(dialog.owns_call_id(), random);
+                self.arm(key);
+            }
+            405 | 501 if leg.update => {
+                // It said that it takes UPDATE, and does not.
+                leg.update = false;
+                leg.due = now;
+                self.arm(key);
+            }
+            408 | 481 => self.end(key, Cause::Expired, EndedBy::Us, now),
+            _ => {
+                // It is there, and does not like this: the next refresh is due in its time.
+                let timer = leg.timer.clone();
+                self.begin_timer(key, side, timer, now);
+            }
+        }
+    }
+
+    /// A refresh of ours was never answered.
+    pub(super) fn refresh_failed(&mut self, client: ClientId, now: Moment) {
+        if let Some(Asked::Refresh { call: key, .. }) = self.clients.remove(&client) {
+            self.end(key, Cause::Expired, EndedBy::Us, now);
+        }
+    }
+
+    /// A re-INVITE that changed nothing is answered by us.
+    pub(super) fn answer_refresh(&mut self, key: CallKey, said: Vec<u8>, now: Moment) {
+        let Some(inviting) = self.calls.get_mut(&key).and_then(|c| c.inviting.take()) else { return };
+        self.answer_with(key, inviting.from, inviting.server, &inviting.request, Some(said), now);
+    }
+}
