@@ -1,0 +1,3 @@
+//! Two dialogs joined into one call, and what each of them needs to know of itself.
+
+pub mod dialog;
