@@ -16,6 +16,7 @@
 //! All but [`transport`] build without a runtime.
 
 pub mod answer;
+pub mod b2bua;
 pub mod framing;
 pub mod gate;
 pub mod message;
