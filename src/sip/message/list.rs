@@ -16,7 +16,7 @@ pub fn contains(headers: &super::Headers, name: &str, token: &str) -> bool {
 }
 
 /// Splits at each `at` outside of quotes and angle brackets.
-pub(super) fn split(text: &str, at: u8) -> impl Iterator<Item = &str> {
+pub(in crate::sip) fn split(text: &str, at: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
