@@ -21,8 +21,8 @@ use crate::sip::transaction::ServerId;
 use crate::sip::way::{FlowId, Protocol, Target, Way};
 use rand_chacha::rand_core::RngCore;
 
-/// The largest body that is looked into.
-pub(super) const BODY: body::Limits = body::Limits::DEFAULT;
+/// How deep bodies are looked into (ADV-S13).
+pub(super) const BODY: body::Limits = body::Limits { depth: 3, parts: 64 };
 
 impl B2bua {
     /// A request that is new.
@@ -153,7 +153,7 @@ impl B2bua {
         let refuse = |status| (status, Vec::new());
         let found = match body::find(&request.headers, &request.body, &BODY) {
             Ok(found) => found,
-            Err(fault) => return self.turn_away(server, &request, refuse(fault.status()), now),
+            Err(fault) => return self.turn_away(server, &request, refuse(fault.status().0), now),
         };
         let mut scratch = Headers::default();
         if let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use super::CallKey;
-use super::body::Place;
 use super::dialog::{Dialog, DialogKey};
 use super::event::Cause;
 use super::exchange::Exchange;
 use super::media::Media;
 use super::session_timer::SessionTimer;
 use crate::moment::Moment;
-use crate::relay::{LegTerms, Side};
+use crate::relay::Side;
 use crate::sip::message::{Headers, Request, Response};
 use crate::sip::transaction::{ClientId, ServerId};
 use crate::sip::way::{Target, Way};
@@ -188,15 +187,6 @@ pub(super) enum Carried {
     /// Its response.
     Response { server: ServerId, response: Response },
 }
-
-/// A description in a message.
-pub(super) struct Found {
-    pub(super) place: Place,
-    pub(super) text: Vec<u8>,
-}
-
-/// One leg's terms, for the core.
-pub(super) type Terms = (super::media::AnchorRef, Side, LegTerms);
 
 impl Call {
     /// When it must be woken.

@@ -232,7 +232,7 @@ impl B2bua {
             inviting.negotiated = true;
         }
         for at in ended {
-            self.outputs.push_back(Output::Release { at, end: SessionEnd::Ended });
+            self.outputs.push_back(Output::Release { at, end: SessionEnd::Bye });
         }
         self.forward(key, next, Some(answer), now);
     }

@@ -91,6 +91,21 @@ pub(super) fn contact(ours: &str, from: &Headers) -> String {
     if params.is_empty() { ours.to_owned() } else { format!("{ours};{params}") }
 }
 
+/// Takes out what was meant for us: credentials for a realm of ours (RFC 3261 section 22.3).
+pub(super) fn drop_credentials(headers: &mut Headers, realm: &str) {
+    let ours = |value: &str| {
+        let rest = value.split_once([' ', '\t']).map_or("", |(_, rest)| rest);
+        let named = list::values(rest).filter_map(|one| one.split_once('='));
+        named.into_iter().any(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("realm") && value.trim().trim_matches('"') == realm
+        })
+    };
+    headers.retain_lines(|name, value| {
+        let credentials = name.eq_ignore_ascii_case("Authorization") || name.eq_ignore_ascii_case("Proxy-Authorization");
+        !(credentials && ours(value))
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +138,17 @@ mod tests {
         assert_eq!(to.first("Require"), Some("100rel"));
         assert_eq!(unsupported(&headers(&[("Require", "100rel, Foo"), ("Proxy-Require", "bar")])).unwrap(), "Foo, bar");
         assert_eq!(unsupported(&headers(&[("Require", "Timer")])), None);
+    }
+
+    #[test]
+    fn credentials_for_our_realm_stay_here() {
+        let mut all = headers(&[
+            ("Proxy-Authorization", "Digest username=\"a\", realm=\"ours\", nonce=\"x,y\""),
+            ("Proxy-Authorization", "Digest username=\"a\", realm=\"theirs\""),
+            ("Authorization", "Digest realm=\"ours\""),
+        ]);
+        drop_credentials(&mut all, "ours");
+        assert_eq!(all.iter().collect::<Vec<_>>(), [("Proxy-Authorization", "Digest username=\"a\", realm=\"theirs\"")]);
     }
 
     #[test]

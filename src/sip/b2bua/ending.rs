@@ -142,11 +142,12 @@ impl B2bua {
 
     /// The call is over: everything that leads to it goes, and its anchors end.
     pub(super) fn close(&mut self, key: CallKey, cause: Cause, by: EndedBy, now: Moment) {
+        let dialogs = self.calls.get(&key).map(Call::keys).unwrap_or_default();
         self.answer_pending(key, now);
         self.abandon_exchange(key);
         let Some(call) = self.calls.remove(&key) else { return };
         self.timers.remove(&(call.armed, key));
-        for dialog in call.keys() {
+        for dialog in dialogs {
             self.dialogs.remove(&dialog);
             self.ended.push_back((now + REMEMBERED, dialog));
         }
@@ -155,7 +156,7 @@ impl B2bua {
         }
         let anchors: Vec<AnchorRef> = call.media.anchors().collect();
         for at in &anchors {
-            let end = if matches!(cause, Cause::Bye) { SessionEnd::Ended } else { SessionEnd::Cancelled };
+            let end = if matches!(cause, Cause::Bye) { SessionEnd::Bye } else { SessionEnd::Cancelled };
             self.outputs.push_back(Output::Release { at: *at, end });
         }
         let record = record(&call, cause, by, anchors, now);

@@ -102,7 +102,7 @@ impl B2bua {
         }
         let found = match body::find(&request.headers, &request.body, &admission::BODY) {
             Ok(found) => found,
-            Err(fault) => return self.answer(server, &request, fault.status(), &[], now),
+            Err(fault) => return self.answer(server, &request, fault.status().0, &[], now),
         };
         self.refresh_target(key, side, &request.headers);
         let Some(call) = self.calls.get_mut(&key) else { return };
@@ -145,7 +145,8 @@ impl B2bua {
         }
         if inviting.taken.is_some() {
             // One is under way back: another fork is too late.
-            let (asking, way) = (inviting.asking.clone(), call.leg(inviting.from.other()).way.clone());
+            let (asking, to) = (inviting.asking.clone(), inviting.from.other());
+            let way = call.leg(to).way.clone();
             if let Some(asking) = asking.filter(|_| response.is_success()) {
                 self.turn_down(client, &asking, way, &response, now);
             }
@@ -520,7 +521,7 @@ pub(super) fn complete(request: &mut Request, of: &Request, contact: &str, realm
     copied::introduce(&of.headers, &mut request.headers);
     copied::require(&of.headers, &mut request.headers);
     if let Some(realm) = realm {
-        request.headers.drop_credentials(realm);
+        copied::drop_credentials(&mut request.headers, realm);
     }
 }
 

@@ -29,7 +29,7 @@ impl B2bua {
             Ok(description) => description,
             // Bodies of other kinds are nobody's business here.
             Err(_) if !update && request.method != "PRACK" => None,
-            Err(fault) => return self.answer(server, &request, fault.status(), &[], now),
+            Err(fault) => return self.answer(server, &request, fault.status().0, &[], now),
         };
         if update {
             self.refresh_target(key, side, &request.headers);

@@ -82,7 +82,12 @@ impl Headers {
 
     /// Keeps the lines whose name passes.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.0.retain(|(name, _)| keep(name));
+        self.retain_lines(|name, _| keep(name));
+    }
+
+    /// Keeps the lines whose name and value pass.
+    pub fn retain_lines(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        self.0.retain(|(name, value)| keep(name, value));
     }
 
     /// The whole message behind a start line.

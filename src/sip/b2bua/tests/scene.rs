@@ -1,0 +1,411 @@
+//! Two user agents, the machine between them and a shard of the relay beside it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::moment::Moment;
+use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay};
+use crate::sdp::{Fingerprint, Rules};
+use crate::sip::b2bua::session_timer::Wishes;
+use crate::sip::b2bua::settings::Contact;
+use crate::sip::b2bua::{
+    Admission, AnchorRef, B2bua, CallEvent, CallKey, Contacts, Forks, MediaSettings, Output, Refusal, Routed, Settings,
+};
+use crate::sip::framing;
+use crate::sip::message::{Headers, Message, NameAddr, Request, Response, cseq};
+use crate::sip::transaction::{self, SentBy, Unsent};
+use crate::sip::way::{FlowId, Protocol, Target, Way};
+
+pub(super) const ANA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 5060);
+pub(super) const BO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2)), 5060);
+/// Where a call goes that Bo's first address does not take.
+pub(super) const BO_TOO: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 3)), 5060);
+const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 20)), 5060);
+
+/// A description with one plain MSRP line.
+pub(super) fn sdp(who: &str, version: u32, setup: &str) -> String {
+    let host = if who == "ana" { "192.0.2.1" } else { "198.51.100.2" };
+    sdp_at(who, version, setup, host, &format!("{who}7tB2mXv9"))
+}
+
+/// The same with another session at another host.
+pub(super) fn sdp_at(who: &str, version: u32, setup: &str, host: &str, session: &str) -> String {
+    format!(
+        "v=0\r\no={who} 1 {version} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n\
+         m=message 7100 TCP/MSRP *\r\na=setup:{setup}\r\na=accept-types:message/cpim text/plain\r\n\
+         a=path:msrp://{host}:7100/{session};tcp\r\n"
+    )
+}
+
+/// What left for somebody.
+#[derive(Debug)]
+struct Sent {
+    to: SocketAddr,
+    message: Message,
+}
+
+pub(super) struct Scene {
+    pub(super) b2bua: B2bua,
+    pub(super) relay: Relay,
+    pub(super) now: Moment,
+    sent: VecDeque<Sent>,
+    pub(super) events: Vec<CallEvent>,
+    /// Where calls go; none for 404.
+    pub(super) targets: Vec<SocketAddr>,
+    pub(super) routed: Routed,
+    pub(super) admission: Result<Admission, Refusal>,
+    /// What the core is asked waits for [`Scene::release_core`].
+    pub(super) hold_core: bool,
+    held: VecDeque<Output>,
+    /// Addresses that nothing can be sent to.
+    pub(super) dead: Vec<SocketAddr>,
+    pub(super) released: Vec<AnchorRef>,
+    branch: u32,
+}
+
+fn settings() -> Settings {
+    let authority = |scheme, port| Authority { scheme, host: "203.0.113.20".to_owned(), port };
+    Settings {
+        host: "gate.example".to_owned(),
+        contacts: Contacts(vec![
+            Contact { protocol: Protocol::Udp, is_ipv6: false, host: "203.0.113.20:5060".to_owned() },
+            Contact { protocol: Protocol::Tcp, is_ipv6: false, host: "203.0.113.20:5060".to_owned() },
+        ]),
+        media: MediaSettings {
+            rules: Rules::default(),
+            secure_fingerprints: false,
+            authorities: vec![
+                authority(crate::msrp::Scheme::Msrps, 2855),
+                authority(crate::msrp::Scheme::Msrp, 2856),
+            ],
+            fingerprints: Fingerprint::of(b"our certificate"),
+            within: Duration::from_secs(60),
+        },
+        timers: Wishes { interval: Duration::from_secs(1800), minimum: Duration::from_secs(90) },
+        calls: 100,
+        forks: Forks::Each,
+        capability: "message/cpim text/plain".to_owned(),
+    }
+}
+
+impl Scene {
+    pub(super) fn new() -> Scene {
+        Scene::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Scene {
+        let mut settings = settings();
+        change(&mut settings);
+        let mut core = crate::relay::Settings::new("203.0.113.20");
+        core.authorities.clone_from(&settings.media.authorities);
+        // Addresses for documentation are forbidden otherwise.
+        core.policy.allow.extend(["192.0.2.0/24", "198.51.100.0/24"].map(|net| net.parse().unwrap()));
+        let sent_by = SentBy::new("203.0.113.20:5060").unwrap();
+        Scene {
+            b2bua: B2bua::new(settings, transaction::Settings::new(sent_by), [7; 32]),
+            relay: Relay::new(Arc::new(core), 0, [8; 32]),
+            now: Moment::from_nanos(1 << 40),
+            sent: VecDeque::new(),
+            events: Vec::new(),
+            targets: vec![BO],
+            routed: Routed { targets: Vec::new(), anchor: true, protocol: None, route: None },
+            admission: Ok(Admission::default()),
+            hold_core: false,
+            held: VecDeque::new(),
+            dead: Vec::new(),
+            released: Vec::new(),
+            branch: 0,
+        }
+    }
+
+    // ---- what comes in
+
+    /// A message of somebody, over UDP.
+    pub(super) fn hear(&mut self, from: SocketAddr, text: &str) {
+        let framed = framing::datagram(text.as_bytes(), from, &framing::Limits::default());
+        let message = framed.expect("a message").unwrap_or_else(|broken| panic!("{broken:?} in {text}"));
+        crate::sip::gate::check(&message).unwrap_or_else(|fault| panic!("{fault} in {text}"));
+        let flow = FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 };
+        self.b2bua.receive(Message::read(&message), flow, self.now);
+        self.run();
+    }
+
+    /// Ana's INVITE, with this body.
+    pub(super) fn invite(&mut self, body: &str) -> Request {
+        self.invite_with(&[], body)
+    }
+
+    pub(super) fn invite_with(&mut self, headers: &[(&str, &str)], body: &str) -> Request {
+        self.branch += 1;
+        let n = self.branch;
+        let mut request = Request::new("INVITE", "sip:bo@east.example");
+        for (name, value) in [
+            ("Via", &*format!("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKana{n}")),
+            ("Max-Forwards", "70"),
+            ("From", "\"Ana\" <sip:ana@west.example>;tag=ana1"),
+            ("To", "<sip:bo@east.example>"),
+            ("Call-ID", &*format!("call-{n}@192.0.2.1")),
+            ("CSeq", "1 INVITE"),
+            ("Contact", "<sip:ana@192.0.2.1:5060>"),
+        ] {
+            request.headers.push(name, value);
+        }
+        for (name, value) in headers {
+            request.headers.set(name, *value);
+        }
+        self.say(ANA, request, body)
+    }
+
+    /// Sends a request of somebody, with this description.
+    pub(super) fn say(&mut self, from: SocketAddr, mut request: Request, body: &str) -> Request {
+        if !body.is_empty() && !request.headers.has("Content-Type") {
+            request.headers.push("Content-Type", "application/sdp");
+        }
+        request.body = body.to_owned().into();
+        self.hear(from, std::str::from_utf8(&request.octets()).unwrap());
+        request
+    }
+
+    /// A response of somebody to a request of ours.
+    pub(super) fn reply(&mut self, from: SocketAddr, request: &Request, status: u16, body: &str) -> Response {
+        self.reply_with(from, request, status, &[], body)
+    }
+
+    pub(super) fn reply_with(
+        &mut self,
+        from: SocketAddr,
+        request: &Request,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response {
+        let mut response = Response::to(request, status, "Phrase");
+        let to = request.headers.first("To").unwrap();
+        if NameAddr::read(to).unwrap().tag().is_none() && status > 100 {
+            response.headers.set("To", format!("{to};tag=bo1"));
+        }
+        if matches!(&*request.method, "INVITE" | "UPDATE") && (101..300).contains(&status) {
+            response.headers.push("Contact", format!("<sip:them@{from}>"));
+        }
+        if !body.is_empty() {
+            response.headers.push("Content-Type", "application/sdp");
+        }
+        for (name, value) in headers {
+            response.headers.set(name, *value);
+        }
+        response.body = body.to_owned().into();
+        self.hear(from, std::str::from_utf8(&response.octets()).unwrap());
+        response
+    }
+
+    /// A request of Ana in the dialog that this response of ours made.
+    pub(super) fn of_ana(&mut self, response: &Response, method: &str, number: u32) -> Request {
+        self.branch += 1;
+        let mut request = Request::new(method, uri_of(&response.headers, "Contact"));
+        let via = format!("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKana{}", self.branch);
+        request.headers.push("Via", via);
+        for name in ["From", "To", "Call-ID"] {
+            request.headers.push(name, response.headers.first(name).unwrap());
+        }
+        request.headers.push("CSeq", format!("{number} {method}"));
+        request.headers.push("Max-Forwards", "70");
+        if matches!(method, "INVITE" | "UPDATE") {
+            request.headers.push("Contact", "<sip:ana@192.0.2.1:5060>");
+        }
+        request
+    }
+
+    /// A request of Bo in the dialog that his response to this INVITE of ours made.
+    pub(super) fn of_bo(&mut self, invite: &Request, method: &str, number: u32) -> Request {
+        self.branch += 1;
+        let mut request = Request::new(method, uri_of(&invite.headers, "Contact"));
+        request.headers.push("Via", format!("SIP/2.0/UDP 198.51.100.2:5060;branch=z9hG4bKbo{}", self.branch));
+        let to = invite.headers.first("To").unwrap();
+        request.headers.push("From", if to.contains(";tag=") { to.to_owned() } else { format!("{to};tag=bo1") });
+        request.headers.push("To", invite.headers.first("From").unwrap());
+        request.headers.push("Call-ID", invite.headers.first("Call-ID").unwrap());
+        request.headers.push("CSeq", format!("{number} {method}"));
+        request.headers.push("Max-Forwards", "70");
+        if matches!(method, "INVITE" | "UPDATE") {
+            request.headers.push("Contact", "<sip:bo@198.51.100.2:5060>");
+        }
+        request
+    }
+
+    /// Ana's ACK of this 2xx.
+    pub(super) fn acknowledge(&mut self, ok: &Response, body: &str) {
+        let number = cseq(&ok.headers).unwrap().number;
+        let ack = self.of_ana(ok, "ACK", number);
+        self.say(ANA, ack, body);
+    }
+
+    // ---- what goes out
+
+    /// The next request that left for somebody, which is of this method.
+    #[track_caller]
+    pub(super) fn request(&mut self, to: SocketAddr, method: &str) -> Request {
+        match self.next(to) {
+            Some(Message::Request(request)) if request.method == method => request,
+            other => panic!("no {method} to {to}, but {other:?}"),
+        }
+    }
+
+    /// The next response that left for somebody, which has this status.
+    #[track_caller]
+    pub(super) fn response(&mut self, to: SocketAddr, status: u16) -> Response {
+        match self.next(to) {
+            Some(Message::Response(response)) if response.status == status => response,
+            other => panic!("no {status} to {to}, but {other:?}"),
+        }
+    }
+
+    /// Nothing left for anybody.
+    #[track_caller]
+    pub(super) fn silence(&self) {
+        assert!(self.sent.is_empty(), "{:?}", self.sent);
+    }
+
+    pub(super) fn next(&mut self, to: SocketAddr) -> Option<Message> {
+        let at = self.sent.iter().position(|s| s.to == to)?;
+        self.sent.remove(at).map(|s| s.message)
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.sent.clear();
+    }
+
+    // ---- time
+
+    /// Lets time pass, with everything that happens in it.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let next = [self.b2bua.next_timeout(), self.relay.poll_timeout()].into_iter().flatten().min();
+            let Some(next) = next.filter(|at| *at <= end) else { break };
+            self.now = self.now.max(next);
+            self.relay.handle_timeout(self.now);
+            self.b2bua.timeout(self.now);
+            self.run();
+        }
+        self.now = end;
+    }
+
+    /// Everything is over: nothing is left that could grow.
+    #[track_caller]
+    pub(super) fn nothing_left(&mut self) {
+        self.pass(Duration::from_secs(200));
+        let b = &self.b2bua;
+        assert_eq!((b.calls(), b.dialogs(), b.anchors(), b.timers()), (0, 0, 0, 0));
+        assert!(b.transactions().is_empty() && b.servers.is_empty() && b.clients.is_empty());
+        assert!(b.asked.is_empty() && b.ended.is_empty());
+        assert_eq!(b.next_timeout(), None);
+    }
+
+    pub(super) fn news(&mut self, at: AnchorRef, news: &AnchorNews) {
+        self.b2bua.news(at, news, self.now);
+        self.run();
+    }
+
+    pub(super) fn release_core(&mut self) {
+        self.hold_core = false;
+        while let Some(output) = self.held.pop_front() {
+            self.perform(output);
+        }
+        self.run();
+    }
+
+    fn run(&mut self) {
+        loop {
+            while let Some(output) = self.b2bua.poll() {
+                self.perform(output);
+            }
+            let Some(output) = self.relay.poll_output() else { break };
+            if let CoreOutput::Event(Event::Anchor { shard, anchor, news }) = output {
+                self.b2bua.news(AnchorRef { shard, anchor }, &news, self.now);
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        let of_core = matches!(output, Output::Reserve { .. } | Output::Renew { .. } | Output::Set { .. });
+        if self.hold_core && of_core {
+            return self.held.push_back(output);
+        }
+        let now = self.now;
+        match output {
+            Output::Transmit { octets, way, of } => self.transmit(&octets, &way, of),
+            Output::Admit { server, .. } => {
+                let admission = self.admission.clone();
+                self.b2bua.admitted(server, admission, now);
+            }
+            Output::Route { call, .. } => self.route(call),
+            Output::Locate { .. } => {}
+            Output::LookUp { ticket, .. } => self.b2bua.looked_up(ticket, Vec::new(), now),
+            Output::Reserve { ticket, wish } => {
+                let result = self.relay.reserve_anchor(wish, now).map(|r| (0, r));
+                self.b2bua.reserved(ticket, result, now);
+            }
+            Output::Renew { ticket, at, side } => {
+                let result = self.relay.renew_leg(at.anchor, side, now);
+                self.b2bua.renewed(ticket, at, result, now);
+            }
+            Output::Withdraw { at, side } => self.relay.withdraw_renewal(at.anchor, side, now),
+            Output::Set { ticket, at, side, terms } => {
+                let result = self.relay.set_leg(at.anchor, side, terms, now);
+                self.b2bua.set(ticket, result, now);
+            }
+            Output::Release { at, end } => {
+                self.released.push(at);
+                self.relay.release_anchor(at.anchor, end, now);
+            }
+            Output::Event(event) => self.events.push(event),
+        }
+    }
+
+    fn route(&mut self, call: CallKey) {
+        let target = |address: &SocketAddr| Target { protocol: Protocol::Udp, address: *address, name: None };
+        let targets: Vec<Target> = self.targets.iter().map(target).collect();
+        let result = match targets.is_empty() {
+            true => Err(Refusal { status: 404, headers: Vec::new() }),
+            false => Ok(Routed { targets, ..self.routed.clone() }),
+        };
+        self.b2bua.routed(call, result, self.now);
+    }
+
+    fn transmit(&mut self, octets: &[u8], way: &Way, of: Option<transaction::ClientId>) {
+        let to = way.remote();
+        if self.dead.contains(&to) {
+            if let Some(id) = of {
+                self.b2bua.unsent(id, Unsent::Unreachable, self.now);
+            }
+            return;
+        }
+        let framed = framing::datagram(octets, US, &framing::Limits::default());
+        let message = framed.expect("a message").expect("a good message");
+        self.sent.push_back(Sent { to, message: Message::read(&message) });
+    }
+}
+
+/// The URI of a header that names an address.
+pub(super) fn uri_of<'a>(headers: &'a Headers, name: &str) -> &'a str {
+    let value = headers.all(name).next().map(str::to_owned);
+    let value = headers.iter().find(|(_, v)| Some(*v) == value.as_deref()).map(|(_, v)| v).expect("a value");
+    NameAddr::read(value).expect("an address").uri
+}
+
+/// The path of a description.
+pub(super) fn path(body: &[u8]) -> String {
+    line(body, "a=path:")
+}
+
+/// What follows this in a description.
+#[track_caller]
+pub(super) fn line(body: &[u8], start: &str) -> String {
+    let text = std::str::from_utf8(body).unwrap();
+    let found = text.lines().find_map(|l| l.strip_prefix(start));
+    found.unwrap_or_else(|| panic!("no {start} in {text}")).to_owned()
+}
+
