@@ -17,8 +17,8 @@
 //! * Provisional responses are passed as they come, repeated ones too: reliable ones (RFC 3262) are between the two ends.
 //! * CANCEL is answered here, 481 and 482 and, when there are too many transactions, 503 too.
 //!
-//! [`client`] and [`server`] are the state machines. They change [`Outside`], which is everything but themselves: outputs,
-//! timers, names. After each event [`settle`](Transactions::settle_client) sets their next timer or takes them out.
+//! `client` and `server` are the state machines. They change `Outside`, which is everything but themselves: outputs, timers,
+//! names. After each event `settle` sets their next timer, one for each, or takes them out. Nothing looks through all of them.
 
 mod branch;
 mod client;

@@ -37,11 +37,11 @@ impl Settings {
 
     /// 64*T1: timers B, D, F, H, J, L and M.
     pub(super) fn lifetime(&self) -> Duration {
-        self.t1 * 64
+        self.t1.saturating_mul(64)
     }
 
     /// How long the user of the layer may take before 100 is sent for it: 200 ms (RFC 3261 section 17.2.1).
     pub(super) fn patience(&self) -> Duration {
-        self.t1 * 2 / 5
+        self.t1.saturating_mul(2) / 5
     }
 }

@@ -63,6 +63,6 @@ impl Again {
 
     /// After twice the last interval, but at most `longest`.
     pub(super) fn doubled(self, longest: Duration, now: Moment) -> Again {
-        Again::after((self.interval * 2).min(longest), now)
+        Again::after(self.interval.saturating_mul(2).min(longest), now)
     }
 }

@@ -156,7 +156,7 @@ impl Client {
         if now >= self.end {
             return self.expire(id, now, outside);
         }
-        let Some(again) = self.again.filter(|again| now >= again.at) else { return };
+        let Some(again) = self.again.take() else { return };
         outside.transmit_again(&self.sent.octets, &self.sent.way, Some(id));
         self.again = Some(match self.kind {
             Kind::Invite(_) => self.call_again(again, now),

@@ -101,11 +101,9 @@ impl Server {
         if self.end.is_some_and(|end| now >= end) {
             return self.expire(id, outside);
         }
-        let Some(again) = self.again.filter(|again| now >= again.at) else { return };
-        let Some(last) = &self.last else { return };
+        let (Some(again), Some(last)) = (self.again.take(), &self.last) else { return };
         if self.phase == Phase::Proceeding {
             outside.transmit(last, &self.way, None);
-            self.again = None;
         } else {
             outside.transmit_again(last, &self.way, None);
             self.again = Some(again.doubled(outside.settings.t2, now));
