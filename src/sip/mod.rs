@@ -12,6 +12,7 @@
 //! * [`answer`] writes the responses that need no transaction (RFC 3261 section 8.2.7).
 //! * [`transport`] owns the sockets, with a bound on everything.
 //! * [`message`] is what can be edited, [`way`] says where messages come from and go to.
+//! * [`transaction`] sends what is lost again, and tells every request and every answer once.
 //!
 //! All but [`transport`] build without a runtime.
 
@@ -20,6 +21,7 @@ pub mod b2bua;
 pub mod framing;
 pub mod gate;
 pub mod message;
+pub mod transaction;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod way;

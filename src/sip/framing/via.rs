@@ -21,7 +21,7 @@ pub struct Via {
 
 impl Via {
     /// The first value of a Via header, and what follows it after the comma.
-    pub(super) fn first(header: &str) -> Result<(Via, &str), Fault> {
+    pub(in crate::sip) fn first(header: &str) -> Result<(Via, &str), Fault> {
         let (value, rest) = split(header, b',').unwrap_or((header, ""));
         // What we write behind an open quote would be inside of it.
         if is_open(value) {
