@@ -173,7 +173,7 @@ impl B2bua {
         media.signalled(Side::A, family, flow.protocol == Protocol::Tls);
         let from = request.headers.first("From").and_then(NameAddr::read).map_or("", |from| from.uri);
         let user: Arc<str> = admission.user.unwrap_or_else(|| Arc::from(from));
-        let routes = self.routes_left(&request);
+        let routes = list::all(&request.headers, "Route").map(str::to_owned).collect();
         let call = Call {
             legs: [Leg::new(reply_way(flow), contact.clone()), Leg::new(reply_way(flow), contact)],
             media,
@@ -188,7 +188,8 @@ impl B2bua {
                 sent: None,
                 asking: None,
                 targets: Default::default(),
-                route: routes.clone(),
+                route: Vec::new(),
+                request_uri: request.uri.clone(),
                 forks: Vec::new(),
                 negotiated: false,
                 to_acknowledge: None,
@@ -212,19 +213,6 @@ impl B2bua {
         self.outputs.push_back(Output::Route { call: key, uri: request.uri, routes });
     }
 
-    /// Route values of a request without those that name us (RFC 3261 section 16.4).
-    fn routes_left(&self, request: &Request) -> Vec<String> {
-        let mut routes: Vec<String> = list::all(&request.headers, "Route").map(str::to_owned).collect();
-        let is_ours = |route: &String| {
-            let uri = NameAddr::read(route).and_then(|r| r.parsed());
-            uri.is_some_and(|uri| self.settings.contacts.names(&uri))
-        };
-        while routes.first().is_some_and(is_ours) {
-            routes.remove(0);
-        }
-        routes
-    }
-
     /// The answer to [`Output::Route`].
     pub fn routed(&mut self, key: CallKey, result: Result<Routed, Refusal>, now: Moment) {
         self.go_to(key, result, now);
@@ -243,9 +231,8 @@ impl B2bua {
         };
         call.anchor = routed.anchor;
         inviting.targets = routed.targets.into();
-        if let Some(route) = routed.route {
-            inviting.route.insert(0, route);
-        }
+        inviting.route = routed.route;
+        inviting.request_uri = routed.request_uri;
         if let Some(target) = inviting.targets.front() {
             let family = if target.address.is_ipv6() { Family::V6 } else { Family::V4 };
             call.media.signalled(Side::B, family, target.protocol == Protocol::Tls);

@@ -95,7 +95,8 @@ pub(super) struct Inviting {
     pub(super) asking: Option<Dialog>,
     /// Where it may go on to, if this one fails.
     pub(super) targets: VecDeque<Target>,
-    /// A Route that leads by an outbound proxy.
+    /// Its Request-URI and Route beyond us, where it began a call.
+    pub(super) request_uri: String,
     pub(super) route: Vec<String>,
     pub(super) forks: Vec<Fork>,
     /// Offer and answer of this INVITE are done: what comes again is a repetition.

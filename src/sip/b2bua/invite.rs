@@ -7,7 +7,7 @@ use super::event::{CallEvent, Cause};
 use super::phrase::phrase;
 use super::session_timer;
 use super::settings::Forks;
-use super::{B2bua, CallKey, admission, body};
+use super::{B2bua, CallKey, Output, admission, body};
 use crate::moment::Moment;
 use crate::relay::Side;
 use crate::sip::message::{Headers, NameAddr, Request, Response, cseq, list};
@@ -53,7 +53,7 @@ impl B2bua {
                     Dialog::asking(from, &tag, untagged(&inviting.request.headers, "To"), &call_id, &leg.contact, 1)
                 }
             };
-            dialog.aim(&inviting.request.uri);
+            dialog.aim(&inviting.request_uri);
             let mut request = dialog.request("INVITE");
             for route in &inviting.route {
                 request.headers.push("Route", route.clone());
@@ -116,6 +116,7 @@ impl B2bua {
             sent: None,
             asking: None,
             targets: Default::default(),
+            request_uri: String::new(),
             route: Vec::new(),
             forks: Vec::new(),
             negotiated: false,
@@ -415,9 +416,15 @@ impl B2bua {
         if let Some(client) = inviting.client.take() {
             self.clients.remove(&client);
         }
-        if response.status == 503 && inviting.initial && !inviting.targets.is_empty() {
-            return self.try_next(key, now);
+        if response.status == 503 && inviting.initial {
+            let next = !inviting.targets.is_empty();
+            self.rest(key);
+            if next {
+                return self.try_next(key, now);
+            }
         }
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(inviting) = call.inviting.as_mut() else { return };
         let (from, server, initial) = (inviting.from, inviting.server, inviting.initial);
         let mut back = Response::to(&inviting.request, response.status, &response.phrase);
         if let Some(to) = final_to(call, initial, from) {
@@ -460,14 +467,25 @@ impl B2bua {
             return;
         }
         inviting.client = None;
-        if inviting.initial && !inviting.targets.is_empty() && inviting.forks.is_empty() {
-            return self.try_next(key, now);
-        }
         let initial = inviting.initial;
-        let _ = why;
+        let untouched = initial && inviting.forks.is_empty() && why != Failure::Unanswered;
+        let next = !inviting.targets.is_empty();
+        if untouched {
+            self.rest(key);
+            if next {
+                return self.try_next(key, now);
+            }
+        }
         self.give_up_invite(key, 408, &[], now);
         if !initial {
             self.end(key, Cause::DialogGone, super::EndedBy::Us, now);
+        }
+    }
+
+    /// The target that the call was sent to is not tried first by others (RFC 3263 section 4.3).
+    fn rest(&mut self, key: CallKey) {
+        if let Some(Way::Target(target)) = self.calls.get(&key).map(|c| &c.leg(Side::B).way) {
+            self.outputs.push_back(Output::Rest { target: target.clone() });
         }
     }
 

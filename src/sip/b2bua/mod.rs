@@ -99,8 +99,13 @@ pub enum Output {
         call: CallKey,
         /// The Request-URI.
         uri: String,
-        /// Route headers that are left, as values.
+        /// The values of Route, those that name us among them.
         routes: Vec<String>,
+    },
+    /// This target did not take a call: others try it last for a while (RFC 3263 section 4.3).
+    Rest {
+        /// Which one.
+        target: Target,
     },
     /// Where in-dialog requests go: answer by [`B2bua::located`].
     Locate {
@@ -266,6 +271,22 @@ impl B2bua {
     /// No new calls: 503 from now on.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Ends all calls, for the end of the process.
+    pub fn end_all(&mut self, now: Moment) {
+        self.draining = true;
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.end(key, Cause::Operator, EndedBy::Us, now);
+        }
+        self.work(now);
+    }
+
+    /// Call-ID of the call that an anchor belongs to, as its caller gave it.
+    pub fn call_id(&self, at: AnchorRef) -> Option<&str> {
+        let call = self.calls.get(self.anchors.get(&at)?)?;
+        Some(&call.call_id)
     }
 
     /// Calls now; each has up to two dialogs.

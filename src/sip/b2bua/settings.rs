@@ -109,8 +109,10 @@ pub struct Routed {
     pub anchor: bool,
     /// What MSRP speaks there; none for what the caller speaks.
     pub protocol: Option<crate::sdp::Protocol>,
-    /// A Route that leads by an outbound proxy.
-    pub route: Option<String>,
+    /// The Request-URI.
+    pub request_uri: String,
+    /// The values of Route.
+    pub route: Vec<String>,
 }
 
 /// After its end a dialog is remembered for the BYE that crossed ours: 64 times T1.

@@ -208,9 +208,13 @@ impl Dialer {
         if target.protocol != Protocol::Udp {
             return self.0.reach(target).await;
         }
-        let own = self.0.udp.iter().find(|(_, local)| local.is_ipv4() == target.address.is_ipv4());
-        let (_, local) = own.ok_or(SendError::NoListener)?;
-        self.datagrams(*local, target.address)
+        let local = self.udp_local(target.address).ok_or(SendError::NoListener)?;
+        self.datagrams(local, target.address)
+    }
+
+    /// The UDP listener by which an address is reached.
+    pub fn udp_local(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        self.0.udp.iter().map(|(_, local)| *local).find(|local| local.is_ipv4() == remote.is_ipv4())
     }
 
     /// The flow from the UDP listener at `local`.

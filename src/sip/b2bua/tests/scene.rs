@@ -111,7 +111,13 @@ impl Scene {
             sent: VecDeque::new(),
             events: Vec::new(),
             targets: vec![BO],
-            routed: Routed { targets: Vec::new(), anchor: true, protocol: None, route: None },
+            routed: Routed {
+                targets: Vec::new(),
+                anchor: true,
+                protocol: None,
+                request_uri: "sip:bo@east.example".to_owned(),
+                route: Vec::new(),
+            },
             admission: Ok(Admission::default()),
             hold_core: false,
             held: VecDeque::new(),
@@ -342,7 +348,7 @@ impl Scene {
                 self.b2bua.admitted(server, admission, now);
             }
             Output::Route { call, .. } => self.route(call),
-            Output::Locate { .. } => {}
+            Output::Locate { .. } | Output::Rest { .. } => {}
             Output::LookUp { ticket, .. } => self.b2bua.looked_up(ticket, Vec::new(), now),
             Output::Reserve { ticket, wish } => {
                 let result = self.relay.reserve_anchor(wish, now).map(|r| (0, r));
