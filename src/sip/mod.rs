@@ -12,6 +12,7 @@
 //! * [`answer`] writes the responses that need no transaction (RFC 3261 section 8.2.7).
 //! * [`transport`] owns the sockets, with a bound on everything.
 //! * [`message`] is what can be edited, [`way`] says where messages come from and go to.
+//! * [`routing`] says where requests go.
 //!
 //! All but [`transport`] build without a runtime.
 
@@ -19,6 +20,7 @@ pub mod answer;
 pub mod framing;
 pub mod gate;
 pub mod message;
+pub mod routing;
 #[cfg(feature = "net")]
 pub mod transport;
 pub mod way;
