@@ -190,6 +190,11 @@ impl Server {
         Ok(core)
     }
 
+    /// The CA (PEM) and the certificate that were made in memory, if there are: the control plane shows the same.
+    pub fn in_memory(&self) -> Option<&(String, Identity)> {
+        self.in_memory.as_ref()
+    }
+
     /// Waits for the shards to end after `Shards::stop`.
     pub fn join(self) {
         for thread in self.threads {
@@ -237,17 +242,17 @@ fn listeners(config: &Config, sockets: Vec<TcpListener>, listening: &[SocketAddr
 }
 
 /// Contents of the TLS files.
-struct TlsFiles {
-    identity: Option<Identity>,
-    client_ca: Option<Vec<u8>>,
-    roots: Vec<Vec<u8>>,
+pub(crate) struct TlsFiles {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) client_ca: Option<Vec<u8>>,
+    pub(crate) roots: Vec<Vec<u8>>,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {
     fs::read(path).map_err(|error| StartError::File { path: path.to_owned(), error })
 }
 
-fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
+pub(crate) fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
     let Some(tls) = &config.tls else { return Ok(None) };
     let identity = match &tls.certificate {
         CertSource::Files { certificate, key } => {
@@ -294,7 +299,7 @@ fn tls_sides(config: &Config) -> Result<TlsSides, StartError> {
     Ok(TlsSides { server: Some(server), client, peers, in_memory })
 }
 
-fn server_options(config: &Config) -> ServerOptions {
+pub(crate) fn server_options(config: &Config) -> ServerOptions {
     let key_log = config.tls.as_ref().is_some_and(|t| t.sslkeylog);
     let only_tls13 = config.tls.as_ref().is_some_and(|t| t.min_version == TlsVersion::V1_3);
     ServerOptions { ask_certificate: true, key_log, only_tls13 }

@@ -22,5 +22,7 @@ pub mod gate;
 pub mod message;
 pub mod routing;
 #[cfg(feature = "net")]
+pub mod setup;
+#[cfg(feature = "net")]
 pub mod transport;
 pub mod way;

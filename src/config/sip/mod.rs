@@ -80,9 +80,9 @@ pub enum Untrusted {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Forks {
     /// One early dialog, that of the first branch; for callers that cannot do several.
-    #[default]
     First,
     /// An early dialog for each branch.
+    #[default]
     Each,
 }
 

@@ -59,7 +59,7 @@ fn every_key_is_read() {
         messages_per_second = 9
         burst = 10
         connections_per_address = 11
-        forks = "each"
+        forks = "first"
         hash_call_id = false
         [[sip.listen]]
         address = "0.0.0.0:5061"
@@ -128,7 +128,7 @@ fn every_key_is_read() {
         messages_per_second: 9,
         burst: 10,
         connections_per_address: 11,
-        forks: Forks::Each,
+        forks: Forks::First,
         hash_call_id: false,
         media: Media {
             tls_required: true,
