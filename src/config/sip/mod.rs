@@ -17,8 +17,7 @@ mod route;
 
 pub use self::listen::{SipListen, SipName};
 pub use self::media::Media;
-pub use self::route::Route;
-pub use crate::sip::routing::{Domain, DomainError, Hop, HopError};
+pub use crate::sip::routing::{Domain, DomainError, Hop, HopError, Route};
 pub use crate::sip::transport::{Network, NetworkError};
 pub use crate::sip::way::Protocol;
 

@@ -5,24 +5,11 @@ use std::collections::HashMap;
 use super::super::document::{Found, Section};
 use super::super::problem::Fault;
 use super::super::value::choice;
-use super::{Domain, Hop};
+use super::{Domain, Hop, Route};
 use crate::sdp;
 
 /// Next hops of one route: each costs a search in the DNS.
 const MOST_HOPS: usize = 8;
-
-/// One `[[sip.route]]`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Route {
-    /// For the hosts of Request-URIs that this holds; of several routes the most specific one counts.
-    pub domain: Domain,
-    /// Where to, tried in order; where none is named, the outbound proxy or the DNS say.
-    pub to: Vec<Hop>,
-    /// Whether MSRP of these calls is anchored here; otherwise it passes by.
-    pub anchor: bool,
-    /// What the MSRP offer says toward this route; none for what the other side offered (SDP-63).
-    pub protocol: Option<sdp::Protocol>,
-}
 
 /// A value of `protocol`.
 struct Speaks(Option<sdp::Protocol>);

@@ -13,7 +13,7 @@ pub struct Place {
     pub host: String,
     /// The port, if one is named; never 0.
     pub port: Option<u16>,
-    /// The protocol that the URI names; TLS for `sips`.
+    /// The protocol that the URI names: TLS for `sips` with `transport=tcp`, none for `sips` without.
     pub protocol: Option<Protocol>,
     /// Whether it is `sips`: nothing but TLS leads there (RFC 3261 section 26.2.2).
     pub secure: bool,
@@ -22,6 +22,9 @@ pub struct Place {
 /// A URI leads nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PlaceError {
+    /// Neither a SIP URI nor a telephone number.
+    #[error("not a SIP URI")]
+    Syntax,
     /// A telephone number: only a rule of ours could say where it is.
     #[error("a telephone number, which has no host")]
     NoHost,
@@ -37,6 +40,11 @@ pub enum PlaceError {
 }
 
 impl Place {
+    /// What a URI in text says; see [`Place::of`].
+    pub fn parse(uri: &str) -> Result<Place, PlaceError> {
+        Place::of(&Uri::parse(uri).ok_or(PlaceError::Syntax)?)
+    }
+
     /// What `uri` says; `maddr` is stronger than the host (RFC 3263 section 4).
     pub fn of(uri: &Uri<'_>) -> Result<Place, PlaceError> {
         if uri.host.is_empty() {
@@ -46,6 +54,7 @@ impl Place {
             return Err(PlaceError::Port);
         }
         let protocol = uri.protocol().map_err(|()| PlaceError::Transport)?;
+        let protocol = protocol.filter(|_| uri.param("transport").flatten().is_some());
         let host = match uri.param("maddr").flatten() {
             Some(maddr) => maddr_host(maddr).ok_or(PlaceError::Maddr)?,
             None => uri.host,
@@ -72,8 +81,9 @@ impl fmt::Display for Place {
             write!(f, ":{port}")?;
         }
         match self.protocol {
-            Some(protocol) if !self.secure => write!(f, ";transport={}", protocol.param()),
-            _ => Ok(()),
+            Some(Protocol::Tls) if self.secure => f.write_str(";transport=tcp"),
+            Some(protocol) => write!(f, ";transport={}", protocol.param()),
+            None => Ok(()),
         }
     }
 }
@@ -94,13 +104,14 @@ mod tests {
     use super::*;
 
     fn place(text: &str) -> Result<String, PlaceError> {
-        Place::of(&Uri::parse(text).expect("a URI")).map(|place| place.to_string())
+        Place::parse(text).map(|place| place.to_string())
     }
 
     #[rstest]
     #[case("sip:bob@Example.COM.", "sip:example.com")]
     #[case("sip:bob@192.0.2.1:5070;transport=TCP", "sip:192.0.2.1:5070;transport=tcp")]
     #[case("sips:[2001:DB8::1];lr", "sips:[2001:db8::1]")]
+    #[case("sips:example.com;transport=tls", "sips:example.com;transport=tcp")]
     #[case("sip:example.com;maddr=192.0.2.9;transport=udp", "sip:192.0.2.9;transport=udp")]
     #[case("sip:example.com;maddr=[2001:db8::9]:1", "")]
     #[case("sip:example.com:5061;maddr=[2001:db8::9]", "sip:[2001:db8::9]:5061")]
@@ -112,6 +123,7 @@ mod tests {
     }
 
     #[rstest]
+    #[case("http://example.com", PlaceError::Syntax)]
     #[case("tel:+1-201-555-0123", PlaceError::NoHost)]
     #[case("sip:example.com;transport=sctp", PlaceError::Transport)]
     #[case("sips:example.com;transport=udp", PlaceError::Transport)]
