@@ -69,6 +69,7 @@ pub(super) fn word(change: Change) -> &'static str {
         Change::Policy => "policy",
         Change::Limits => "limits",
         Change::Relay => "relay",
+        Change::Sip => "sip",
         Change::LogLevel => "log.level",
         Change::Records => "records",
         Change::AdminToken => "admin.token",

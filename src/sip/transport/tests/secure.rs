@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::net::tls::development::in_memory;
-use crate::net::tls::{Identity, PeerTrust};
+use crate::net::tls::{Identity, PeerTrust, ServerOptions};
 use rustls_pki_types::ServerName;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -21,8 +21,8 @@ fn secure() -> Secure {
         ..Trusted::default()
     };
     let settings = Settings {
-        server: Some(server_config(&server).unwrap()),
-        client: Some(client_config(&[&authority], None).unwrap()),
+        server: Some(server_config(&server, ServerOptions::default()).unwrap()),
+        client: Some(client_config(&[&authority], None, false).unwrap()),
         handshake: Duration::from_millis(500),
         trusted,
         ..Settings::default()
@@ -32,7 +32,7 @@ fn secure() -> Secure {
 
 impl Secure {
     async fn connect(&self, own: Option<&Identity>) -> TlsStream<TcpStream> {
-        let config = client_config(&[&self.authority], own).unwrap();
+        let config = client_config(&[&self.authority], own, false).unwrap();
         let stream = TcpStream::connect(self.rig.address(Protocol::Tls)).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         within(TlsConnector::from(config).connect(name, stream)).await.unwrap()
