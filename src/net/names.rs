@@ -172,17 +172,21 @@ pub(crate) mod fixture {
                     socket.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
                 }
             });
-            let mut connection = ConnectionConfig::udp();
-            connection.port = port;
-            let loopback = Ipv4Addr::LOCALHOST.into();
-            let servers = vec![NameServerConfig::new(loopback, true, vec![connection])];
-            let config = ResolverConfig::from_parts(None, vec![name("search.example.")], servers);
-            let result = test(Names::new(config, ResolverOpts::default()).unwrap()).await;
+            let result = test(at(port)).await;
             server.abort();
             result
         };
         let result = LocalSet::new().run_until(run).await;
         (result, questions.take())
+    }
+
+    /// A resolver whose only name server is at this port of loopback.
+    pub(crate) fn at(port: u16) -> Names {
+        let mut connection = ConnectionConfig::udp();
+        connection.port = port;
+        let servers = vec![NameServerConfig::new(Ipv4Addr::LOCALHOST.into(), true, vec![connection])];
+        let config = ResolverConfig::from_parts(None, vec![name("search.example.")], servers);
+        Names::new(config, ResolverOpts::default()).unwrap()
     }
 
     /// A resolver without name servers.

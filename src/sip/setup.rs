@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::routing::{Means, Ownership, Routes};
 use super::transport::{Listen, Settings, Trusted, client_config, server_config};
 use crate::config::{Config, Media, Protocol, Sip};
 use crate::net::address::Bounds;
@@ -67,6 +68,23 @@ pub fn names(sip: &Sip, bound: &[(Protocol, SocketAddr)]) -> Vec<(Protocol, Stri
     sip.listen.iter().zip(bound).map(named).collect()
 }
 
+/// Where requests go, with listeners bound to these addresses (in the order of the file).
+pub fn routes(sip: &Sip, bound: &[(Protocol, SocketAddr)]) -> Routes {
+    let ours = names(sip, bound).into_iter().map(|(_, host, port)| (host, port));
+    Routes {
+        outbound_proxy: sip.outbound_proxy.clone(),
+        routes: sip.routes.clone(),
+        resolve: sip.resolve,
+        own: Ownership::new(ours, bound.iter().copied()),
+    }
+}
+
+/// By which protocols requests leave: datagrams by a listener of their family, connections by any way.
+pub fn means(bound: &[(Protocol, SocketAddr)]) -> Means {
+    let udp = |four| bound.iter().any(|(it, address)| *it == Protocol::Udp && address.is_ipv4() == four);
+    Means { udp4: udp(true), udp6: udp(false), tcp: true, tls: true }
+}
+
 /// The rules of descriptions of all calls, but for what depends on the call: `anchoring` and `interworking` are its route's,
 /// `fingerprints_trusted` is that of its signalling (see [`Media::fingerprints_need_secure_sip`]).
 pub fn rules(media: &Media) -> sdp::Rules {
@@ -118,6 +136,24 @@ mod tests {
         assert_eq!(names(&sip, &[bound]), [(Protocol::Udp, "sip.example".to_owned(), 5070)]);
         let rules = rules(&sip.media);
         assert!(rules.tls_required && rules.content.max_size == Some(7) && rules.content.blocked.len() == 1);
+    }
+
+    #[test]
+    fn requests_go_where_the_file_says_and_never_to_ourselves() {
+        let (_, sip) = config(
+            "[sip]\nresolve = false\n[[sip.listen]]\naddress = \"0.0.0.0:5070\"\nadvertise = \"Sip.Example\"\n\
+             [[sip.route]]\ndomain = \"*.a.example\"\nto = \"sip:p.example\"\nprotocol = \"tls\"\nanchor = false\n\
+             [[sip.route]]\ndomain = \"b.example\"\nto = \"sip:sip.example:5070\"\n",
+        );
+        let bound = [(Protocol::Udp, "0.0.0.0:5070".parse().expect("an address"))];
+        let routes = routes(&sip, &bound);
+        let next = |uri| routes.next_hop(uri, &crate::sip::message::Headers::default());
+        let hop = next("sip:x@y.a.example").expect("a route");
+        assert_eq!((hop.places[0].to_string(), hop.anchor), ("sip:p.example".to_owned(), false));
+        assert_eq!(hop.protocol, Some(sdp::Protocol::Tls));
+        assert_eq!(next("sip:x@b.example"), Err(crate::sip::routing::NoRoute::Loop));
+        assert_eq!(next("sip:x@c.example"), Err(crate::sip::routing::NoRoute::NotFound));
+        assert_eq!(means(&bound), Means { udp4: true, udp6: false, tcp: true, tls: true });
     }
 
     #[tokio::test]
