@@ -208,6 +208,14 @@ impl Server {
         self.in_memory.as_ref()
     }
 
+    /// The certificate that TLS listeners present, as DER; none without one.
+    pub fn certificate(&self, config: &Config) -> Option<Vec<u8>> {
+        let files = read_tls(config).ok().flatten();
+        let identity = files.and_then(|files| files.identity);
+        let identity = identity.as_ref().or(self.in_memory.as_ref().map(|(_, identity)| identity));
+        identity.and_then(|identity| identity.chain.first()).map(|leaf| leaf.to_vec())
+    }
+
     /// Waits for the shards to end after `Shards::stop`.
     pub fn join(self) {
         for thread in self.threads {

@@ -109,12 +109,7 @@ impl B2bua {
         }
     }
 
-    pub(super) fn take_reserved(
-        &mut self,
-        ticket: Ticket,
-        result: Result<(u16, Reserved), AnchorError>,
-        now: Moment,
-    ) {
+    pub(super) fn take_reserved(&mut self, ticket: Ticket, result: Result<(u16, Reserved), AnchorError>, now: Moment) {
         let made = result.as_ref().ok().map(|(shard, r)| AnchorRef { shard: *shard, anchor: r.anchor });
         let Some(call) = current(&mut self.calls, ticket) else {
             if let Some(at) = made {
@@ -271,7 +266,9 @@ impl B2bua {
                 }
             }
             Carried::Request { server } => self.send_passed(key, server, description, now),
-            Carried::Response { server, response } => self.send_passed_response(key, server, &response, description, now),
+            Carried::Response { server, response } => {
+                self.send_passed_response(key, server, &response, description, now)
+            }
         }
     }
 

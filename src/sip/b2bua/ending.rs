@@ -319,11 +319,5 @@ impl B2bua {
 }
 
 fn record(call: &Call, cause: Cause, by: EndedBy, anchors: Vec<AnchorRef>, now: Moment) -> CallRecord {
-    CallRecord {
-        call_id: call.call_id.clone(),
-        cause,
-        by,
-        duration: call.answered.map(|at| now.since(at)),
-        anchors,
-    }
+    CallRecord { call_id: call.call_id.clone(), cause, by, duration: call.answered.map(|at| now.since(at)), anchors }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::media::{Anchored, AnchorRef, address};
+use super::media::{AnchorRef, Anchored, address};
 use crate::relay::{Reserved, Side};
 use crate::sdp::{Change, Family, MessageSection, Mode, OurUri, Protocol, Slot};
 
@@ -159,7 +159,8 @@ impl Exchange {
     /// An anchor is reserved for a line.
     pub(super) fn reserved(&mut self, line: usize, shard: u16, reserved: &Reserved, families: [Family; 2]) -> bool {
         let Some(Planned::Begins { protocols, made, .. }) = self.lines.get_mut(line) else { return false };
-        let uri = |side: Side| our_uri(&reserved.uris[side as usize], protocols[side as usize], families[side as usize]);
+        let uri =
+            |side: Side| our_uri(&reserved.uris[side as usize], protocols[side as usize], families[side as usize]);
         let (Some(a), Some(b)) = (uri(Side::A), uri(Side::B)) else { return false };
         let at = AnchorRef { shard, anchor: reserved.anchor };
         *made = Some(Anchored { at, uris: [a, b], lost: [false; 2] });

@@ -512,7 +512,6 @@ impl B2bua {
             call.inviting = None;
         }
     }
-
 }
 
 /// The To of a final response: of the dialog it belongs to, if there is one.

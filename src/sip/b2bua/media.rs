@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::exchange::{Exchange, Planned};
 use crate::relay::{AnchorId, Authority, Connect, Expects, LegTerms, Side};
 use crate::sdp::{
-    self, Address, Answered, Connects, Description, Family, Fingerprint, MessageSection, Offer, Offered, Origin, OurUri,
-    Ownership, Protocol, Refusal, Rules, Slot, Toward, Update,
+    self, Address, Answered, Connects, Description, Family, Fingerprint, MessageSection, Offer, Offered, Origin,
+    OurUri, Ownership, Protocol, Refusal, Rules, Slot, Toward, Update,
 };
 
 /// Where an anchor is.

@@ -48,7 +48,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 pub use event::{CallEvent, CallRecord, Cause, EndedBy};
 pub use media::{AnchorRef, MediaSettings};
-pub use settings::{Admission, Contacts, Forks, Refusal, Routed, Settings};
+pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Settings};
 
 use self::call::{Asked, Call, Owner, Served};
 use self::dialog::DialogKey;

@@ -11,8 +11,10 @@ use bytes::Bytes;
 
 use super::driver::{Done, Driver};
 use crate::control::Shards;
-use crate::relay::{AnchorError, SessionEnd};
-use crate::sip::b2bua::{AnchorRef, CallEvent, Output};
+use crate::relay::{AnchorError, SessionEnd, Side};
+use crate::sip::b2bua::{AnchorRef, CallEvent, CallKey, Output, Refusal, Routed};
+use crate::sip::message::Headers;
+use crate::sip::routing::Place;
 use crate::sip::transaction::{ClientId, Unsent};
 use crate::sip::transport::SendError;
 use crate::sip::way::{FlowId, Protocol, Target, Way};
@@ -31,6 +33,7 @@ impl Driver {
                 Output::Admit { server, request, flow } => self.admit(server, &request, flow),
                 Output::Route { call, uri, routes } => self.route(call, uri, routes),
                 Output::Locate { call, side, uri } => self.locate(call, side, uri),
+                Output::Rest { target } => self.resting.borrow_mut().failed(&target, self.now()),
                 Output::Event(event) => self.observe(&event),
                 other => self.command(other),
             }
@@ -54,18 +57,57 @@ impl Driver {
         let sent = match &way {
             Way::Flow(id) if id.protocol == Protocol::Udp => self.datagram(id.local, id.remote, octets.clone()),
             Way::Flow(id) => self.on_stream(id, octets.clone()),
-            Way::Target(target) if target.protocol == Protocol::Udp => {
-                match self.dialer.udp_local(target.address) {
-                    Some(local) => self.datagram(local, target.address, octets.clone()),
-                    None => Err(SendError::NoListener),
-                }
-            }
+            Way::Target(target) if target.protocol == Protocol::Udp => match self.dialer.udp_local(target.address) {
+                Some(local) => self.datagram(local, target.address, octets.clone()),
+                None => Err(SendError::NoListener),
+            },
             Way::Target(target) => return self.dial(octets, target.clone(), of),
         };
         if let (Err(error), Some(client)) = (sent, of) {
             let now = self.now();
             self.b2bua.unsent(client, unsent(error), now);
         }
+    }
+
+    /// Where a call goes (RFC 3263): asked for, if a name has to be.
+    fn route(&mut self, call: CallKey, uri: String, routes: Vec<String>) {
+        let headers: Headers = routes.into_iter().map(|route| ("Route", route)).collect();
+        let now = self.now();
+        let hop = match self.setup.routes.next_hop(&uri, &headers) {
+            Ok(hop) => hop,
+            Err(why) => return self.b2bua.routed(call, Err(refusal(why.status().0)), now),
+        };
+        let Some(resolver) = self.resolver.clone() else {
+            return self.b2bua.routed(call, Err(refusal(500)), now);
+        };
+        let (setup, done, resting, clock) =
+            (self.setup.clone(), self.done.clone(), self.resting.clone(), self.shared.clone());
+        tokio::task::spawn_local(async move {
+            let found = resolver.targets(&hop.places, setup.means, false).await;
+            let result = match found.map(|targets| setup.routes.own.others(targets)) {
+                Ok(targets) if targets.is_empty() => Err(refusal(482)),
+                Ok(targets) => Ok(Routed {
+                    targets: resting.borrow().reorder(targets, clock.clock.now()),
+                    request_uri: hop.request_uri,
+                    route: hop.route,
+                    anchor: hop.anchor,
+                    protocol: hop.protocol,
+                }),
+                Err(why) => Err(refusal(why.status().0)),
+            };
+            let _ = done.send(Done::Routed(call, result)).await;
+        });
+    }
+
+    /// Where requests in a dialog go.
+    fn locate(&self, call: CallKey, side: Side, uri: String) {
+        let (Some(resolver), Ok(place)) = (self.resolver.clone(), Place::parse(&uri)) else { return };
+        let (means, done) = (self.setup.means, self.done.clone());
+        tokio::task::spawn_local(async move {
+            let found = resolver.targets(&[place], means, false).await;
+            let target = found.ok().and_then(|targets| targets.into_iter().next());
+            let _ = done.send(Done::Located(call, side, target)).await;
+        });
     }
 
     fn datagram(&self, local: SocketAddr, remote: SocketAddr, octets: Bytes) -> Result<(), SendError> {
@@ -137,7 +179,11 @@ async fn release(shards: &Shards, at: AnchorRef, end: SessionEnd) {
         }
         tokio::time::sleep(AGAIN).await;
     }
-    tracing::error!(shard = at.shard, anchor = at.anchor.as_u64(), "a shard hears nothing; a session of an ended call stays");
+    tracing::error!(
+        shard = at.shard,
+        anchor = at.anchor.as_u64(),
+        "a shard hears nothing; a session of an ended call stays"
+    );
 }
 
 /// The shard where sessions of this user are made: the same each time, so that their links meet there.
@@ -152,4 +198,8 @@ fn unsent(error: SendError) -> Unsent {
         SendError::Full => Unsent::Full,
         _ => Unsent::Unreachable,
     }
+}
+
+fn refusal(status: u16) -> Refusal {
+    Refusal { status, headers: Vec::new() }
 }

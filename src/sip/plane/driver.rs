@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the control plane's own thread and its tasks")]
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::relay::{AnchorError, AnchorNews, Reserved, Side};
 use crate::sip::b2bua::{Admission, AnchorRef, B2bua, CallKey, CallRecord, Refusal, Routed, Ticket};
 use crate::sip::message::Message;
 use crate::sip::resolve::Resolver;
+use crate::sip::routing::Resting;
 use crate::sip::transaction::{ClientId, ServerId, Unsent};
 use crate::sip::transport::{Dialer, Event, Flow, Transport};
 use crate::sip::way::{FlowId, Target};
@@ -65,6 +67,8 @@ pub(super) struct Driver {
     pub(super) shards: Shards,
     pub(super) shared: Shared,
     pub(super) resolver: Option<Rc<Resolver>>,
+    /// Targets that are tried last.
+    pub(super) resting: Rc<RefCell<Resting>>,
     pub(super) done: mpsc::Sender<Done>,
     pub(super) observer: Observer,
     pub(super) metrics: Metrics,
@@ -93,6 +97,7 @@ pub(super) async fn run(parts: Parts) {
         shards,
         shared,
         resolver,
+        resting: Rc::default(),
         done,
         observer,
         ended: HashMap::new(),
