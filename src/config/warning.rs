@@ -61,7 +61,9 @@ impl Config {
                 warnings.push(Warning::KeyLog);
             }
         }
-        if self.auth.users.is_empty() && self.auth.htdigest.is_none() {
+        // Who only anchors calls needs no users.
+        let nobody = self.auth.users.is_empty() && self.auth.htdigest.is_none();
+        if nobody && self.sip.is_none() {
             warnings.push(Warning::NoUsers);
         }
         for user in &self.auth.users {
