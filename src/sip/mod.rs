@@ -12,12 +12,14 @@
 //! * [`answer`] writes the responses that need no transaction (RFC 3261 section 8.2.7).
 //! * [`transport`] owns the sockets, with a bound on everything.
 //! * [`message`] is what can be edited, [`way`] says where messages come from and go to.
+//! * [`digest`] says who may send requests.
 //! * [`routing`] says where requests go, [`resolve`] asks the DNS for it.
 //!
 //! All but [`transport`], [`resolve`] and [`setup`] build without a runtime. [`setup`] turns the configuration into their
 //! settings.
 
 pub mod answer;
+pub mod digest;
 pub mod framing;
 pub mod gate;
 pub mod message;
