@@ -13,6 +13,7 @@
 //! * [`message`] is what can be edited, [`way`] says where messages come from and go to.
 //! * [`transaction`] sends what is lost again, and tells every request and every answer once.
 //! * [`b2bua`] joins two dialogs to a call.
+//! * [`digest`] says who may send requests.
 //! * [`routing`] says where requests go, [`resolve`] asks the DNS for it.
 //! * [`transport`] owns the sockets, with a bound on everything; [`plane`] is the thread where all this runs, [`setup`] turns the
 //!   configuration into its settings.
@@ -21,6 +22,7 @@
 
 pub mod answer;
 pub mod b2bua;
+pub mod digest;
 pub mod framing;
 pub mod gate;
 pub mod message;

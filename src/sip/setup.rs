@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use super::digest;
 use super::routing::{Means, Ownership, Routes};
 use super::transport::{Listen, Settings, Trusted, client_config, server_config};
-use crate::config::{Config, Media, Protocol, Sip};
+use crate::auth::Algorithm;
+use crate::config::{self, Config, Media, Protocol, Sip, Untrusted};
 use crate::net::address::Bounds;
 use crate::net::server::{StartError, TlsFiles, read_tls, server_options};
 use crate::net::tls::{Identity, PeerTrust};
@@ -66,6 +68,22 @@ pub fn names(sip: &Sip, bound: &[(Protocol, SocketAddr)]) -> Vec<(Protocol, Stri
         (*protocol, host, port)
     };
     sip.listen.iter().zip(bound).map(named).collect()
+}
+
+/// The terms on which strangers are asked who they are; none where they are refused.
+pub fn digest(config: &Config, sip: &Sip) -> Option<digest::Terms> {
+    (sip.untrusted == Untrusted::Digest).then(|| digest::Terms {
+        realm: config.relay.realm.clone(),
+        algorithms: config.auth.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
+        nonce_lifetime: config.auth.nonce_lifetime,
+    })
+}
+
+fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
+    match algorithm {
+        config::Algorithm::Md5 => Algorithm::Md5,
+        config::Algorithm::Sha256 => Algorithm::Sha256,
+    }
 }
 
 /// Where requests go, with listeners bound to these addresses (in the order of the file).
@@ -141,7 +159,7 @@ mod tests {
     #[test]
     fn requests_go_where_the_file_says_and_never_to_ourselves() {
         let (_, sip) = config(
-            "[sip]\nresolve = false\n[[sip.listen]]\naddress = \"0.0.0.0:5070\"\nadvertise = \"Sip.Example\"\n\
+            "[tls]\n[sip]\nresolve = false\n[[sip.listen]]\naddress = \"0.0.0.0:5070\"\nadvertise = \"Sip.Example\"\n\
              [[sip.route]]\ndomain = \"*.a.example\"\nto = \"sip:p.example\"\nprotocol = \"tls\"\nanchor = false\n\
              [[sip.route]]\ndomain = \"b.example\"\nto = \"sip:sip.example:5070\"\n",
         );
@@ -154,6 +172,21 @@ mod tests {
         assert_eq!(next("sip:x@b.example"), Err(crate::sip::routing::NoRoute::Loop));
         assert_eq!(next("sip:x@c.example"), Err(crate::sip::routing::NoRoute::NotFound));
         assert_eq!(means(&bound), Means { udp4: true, udp6: false, tcp: true, tls: true });
+    }
+
+    #[test]
+    fn strangers_are_asked_only_where_the_file_says_so() {
+        let listener = "[[sip.listen]]\naddress = \"127.0.0.1:0\"\n";
+        let (refusing, sip) = config(&format!("[tls]\n{listener}"));
+        assert_eq!(digest(&refusing, &sip), None);
+        let text = "[auth]\nalgorithms = [\"MD5\", \"SHA-256\"]\nnonce_lifetime = 9\n[relay]\nrealm = \"r\"\n";
+        let (asking, sip) = config(&format!("[tls]\n{text}[sip]\nuntrusted = \"digest\"\n{listener}"));
+        let terms = digest::Terms {
+            realm: "r".to_owned(),
+            algorithms: Algorithm::STRONGEST_FIRST.into(),
+            nonce_lifetime: std::time::Duration::from_secs(9),
+        };
+        assert_eq!(digest(&asking, &sip), Some(terms));
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ impl Driver {
         while let Some(output) = self.b2bua.poll() {
             match output {
                 Output::Transmit { octets, way, of } => self.transmit(octets, way, of),
-                Output::Admit { server, request, flow } => self.admit(server, &request, flow),
+                Output::Admit { server, request, flow } => self.admit(server, request, flow),
                 Output::Route { call, uri, routes } => self.route(call, uri, routes),
                 Output::Locate { call, side, uri } => self.locate(call, side, uri),
                 Output::Rest { target } => self.resting.borrow_mut().failed(&target, self.now()),

@@ -10,16 +10,17 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::admission::{Claim, Door};
 use super::metrics::Metrics;
 use super::{Order, Setup, Shared};
 use crate::control::Shards;
 use crate::observe::Observer;
 use crate::relay::{AnchorError, AnchorNews, Reserved, Side};
-use crate::sip::b2bua::{Admission, AnchorRef, B2bua, CallKey, CallRecord, Refusal, Routed, Ticket};
+use crate::sip::b2bua::{AnchorRef, B2bua, CallKey, CallRecord, Refusal, Routed, Ticket};
 use crate::sip::message::Message;
 use crate::sip::resolve::Resolver;
 use crate::sip::routing::Resting;
-use crate::sip::transaction::{ClientId, ServerId, Unsent};
+use crate::sip::transaction::{ClientId, Unsent};
 use crate::sip::transport::{Dialer, Event, Flow, Transport};
 use crate::sip::way::{FlowId, Target};
 
@@ -35,7 +36,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// All that a plane is made of.
 pub(super) struct Parts {
     pub(super) setup: Setup,
-    pub(super) seed: [u8; 32],
+    pub(super) seeds: [[u8; 32]; 2],
     pub(super) transport: Transport,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) news: mpsc::Receiver<(AnchorRef, AnchorNews)>,
@@ -48,7 +49,7 @@ pub(super) struct Parts {
 /// What a task has done.
 pub(super) enum Done {
     Unsent(ClientId, Unsent),
-    Admitted(ServerId, Result<Admission, Refusal>),
+    Claimed(Claim),
     Routed(CallKey, Result<Routed, Refusal>),
     Located(CallKey, Side, Option<Target>),
     LookedUp(Ticket, Vec<std::sync::Arc<[u8]>>),
@@ -70,6 +71,7 @@ pub(super) struct Driver {
     /// Targets that are tried last.
     pub(super) resting: Rc<RefCell<Resting>>,
     pub(super) done: mpsc::Sender<Done>,
+    pub(super) door: Door,
     pub(super) observer: Observer,
     pub(super) metrics: Metrics,
     /// Calls that are over and whose anchors have not told their end.
@@ -79,7 +81,17 @@ pub(super) struct Driver {
 
 /// Runs until it is told to stop.
 pub(super) async fn run(parts: Parts) {
-    let Parts { setup, seed, transport, mut events, mut news, mut orders, shards, shared, observer } = parts;
+    let Parts {
+        setup,
+        seeds: [seed, door_seed],
+        transport,
+        mut events,
+        mut news,
+        mut orders,
+        shards,
+        shared,
+        observer,
+    } = parts;
     let (done, mut results) = mpsc::channel(DONE);
     let resolver = match Resolver::from_system() {
         Ok(resolver) => Some(Rc::new(resolver)),
@@ -93,6 +105,7 @@ pub(super) async fn run(parts: Parts) {
         dialer: transport.dialer(),
         streams: HashMap::new(),
         metrics: Metrics::new(transport.counts().clone()),
+        door: Door::new(setup.digest.clone(), door_seed),
         setup: Rc::new(setup),
         shards,
         shared,
@@ -177,7 +190,7 @@ impl Driver {
         let now = self.now();
         match done {
             Done::Unsent(client, why) => self.b2bua.unsent(client, why, now),
-            Done::Admitted(server, result) => self.b2bua.admitted(server, result, now),
+            Done::Claimed(claim) => self.claimed(claim),
             Done::Routed(call, result) => self.b2bua.routed(call, result, now),
             Done::Located(call, side, target) => self.b2bua.located(call, side, target),
             Done::LookedUp(ticket, living) => self.b2bua.looked_up(ticket, living, now),
@@ -203,6 +216,7 @@ impl Driver {
         match order {
             Order::Reconfigure(setup) => {
                 self.b2bua.reconfigure(setup.b2bua.clone());
+                self.door.reconfigure(setup.digest.clone());
                 self.setup = Rc::from(setup);
             }
             Order::Drain => self.b2bua.drain(),

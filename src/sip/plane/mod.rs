@@ -93,11 +93,11 @@ impl Plane {
         };
         let listening = transport.listening().to_vec();
         let setup = Setup::of(config, sip, server, &listening);
-        let seed = crate::net::server::random::<32>()?;
+        let seeds = [crate::net::server::random::<32>()?, crate::net::server::random::<32>()?];
         let (orders, order) = mpsc::channel(ORDERS);
         let parts = driver::Parts {
             setup,
-            seed,
+            seeds,
             transport,
             events,
             news: news.0,
@@ -154,5 +154,5 @@ fn sip_error(error: transport::StartError) -> StartError {
     }
 }
 
-/// What a task found out.
+/// What this thread and the shards share: the clock, credential stores, limits.
 type Shared = Arc<crate::net::shared::Shared>;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, Forks as ConfigForks, Sip, Untrusted};
+use crate::config::{Config, Forks as ConfigForks, Sip};
 use crate::net::server::Server;
 use crate::observe::CallOfSession;
 use crate::sdp::Fingerprint;
 use crate::sip::b2bua::session_timer::Wishes;
 use crate::sip::b2bua::{CallRecord, Contact, Contacts, Forks, MediaSettings, Settings};
+use crate::sip::digest::Terms;
 use crate::sip::routing::{Means, Routes};
 use crate::sip::setup;
 use crate::sip::transaction::{self, Family, SentBy};
@@ -25,9 +26,8 @@ pub struct Setup {
     pub(super) transactions: transaction::Settings,
     pub(super) routes: Routes,
     pub(super) means: Means,
-    /// Whether strangers may show who they are; otherwise they may do nothing.
-    pub(super) digest: bool,
-    pub(super) realm: Arc<str>,
+    /// How strangers show who they are; without it they may do nothing.
+    pub(super) digest: Option<Terms>,
     hash_call_id: bool,
 }
 
@@ -68,8 +68,7 @@ impl Setup {
             transactions: transactions(sip, &names, bound),
             routes: setup::routes(sip, bound),
             means: setup::means(bound),
-            digest: sip.untrusted == Untrusted::Digest,
-            realm: Arc::from(config.relay.hostname.as_str()),
+            digest: setup::digest(config, sip),
             hash_call_id: sip.hash_call_id,
         }
     }

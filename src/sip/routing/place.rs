@@ -53,7 +53,7 @@ impl Place {
         if uri.port == Some(0) {
             return Err(PlaceError::Port);
         }
-        let protocol = uri.protocol().map_err(|()| PlaceError::Transport)?;
+        let protocol = uri.protocol().map_err(|_| PlaceError::Transport)?;
         let protocol = protocol.filter(|_| uri.param("transport").flatten().is_some());
         let host = match uri.param("maddr").flatten() {
             Some(maddr) => maddr_host(maddr).ok_or(PlaceError::Maddr)?,

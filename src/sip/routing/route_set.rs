@@ -66,7 +66,10 @@ mod tests {
         &["<sip:p1.example>", "<sip:p2.example;lr>"], "sip:p1.example",
         &["<sip:p2.example;lr>", "<sip:bob@b.example>"], "sip:p1.example"
     )]
-    #[case::strict_alone(&["Proxy <sip:p1.example:5070;transport=tcp>"], "sip:p1.example:5070;transport=tcp", &["<sip:bob@b.example>"], "sip:p1.example:5070;transport=tcp")]
+    #[case::strict_alone(
+        &["Proxy <sip:p1.example:5070;transport=tcp>"], "sip:p1.example:5070;transport=tcp",
+        &["<sip:bob@b.example>"], "sip:p1.example:5070;transport=tcp"
+    )]
     #[case::loose_behind_strict_target(
         &["<sip:p1.example>", "<sip:p2.example>"], "sip:p1.example",
         &["<sip:p2.example>", "<sip:bob@b.example>"], "sip:p1.example"

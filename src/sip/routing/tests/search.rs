@@ -238,15 +238,43 @@ fn rfc3263_s4_3_rfc2782_priorities_then_weights() {
 }
 
 #[rstest]
-#[case::decidedly_none("sip:example.com;transport=tcp", &[("S _sip._tcp.example.com", "0 0 0 ."), ("A example.com", "192.0.2.80")], Unresolved::Nothing)]
-#[case::decidedly_no_datagrams("sip:example.com", &[("S _sip._udp.example.com", "0 0 0 ."), ("A example.com", "192.0.2.80")], Unresolved::Nothing)]
-#[case::port_0("sip:example.com;transport=tcp", &[("S _sip._tcp.example.com", "0 0 0 a."), ("A example.com", "192.0.2.80")], Unresolved::Nothing)]
-#[case::target_is_invalid("sip:example.com;transport=tcp", &[("S _sip._tcp.example.com", "0 0 1 a.invalid.")], Unresolved::Nothing)]
-#[case::target_without_address("sip:example.com;transport=tcp", &[("S _sip._tcp.example.com", "0 0 1 a.")], Unresolved::Nothing)]
+#[case::decidedly_none(
+    "sip:example.com;transport=tcp",
+    &[("S _sip._tcp.example.com", "0 0 0 ."), ("A example.com", "192.0.2.80")],
+    Unresolved::Nothing
+)]
+#[case::decidedly_no_datagrams(
+    "sip:example.com",
+    &[("S _sip._udp.example.com", "0 0 0 ."), ("A example.com", "192.0.2.80")],
+    Unresolved::Nothing
+)]
+#[case::port_0(
+    "sip:example.com;transport=tcp",
+    &[("S _sip._tcp.example.com", "0 0 0 a."), ("A example.com", "192.0.2.80")],
+    Unresolved::Nothing
+)]
+#[case::target_is_invalid(
+    "sip:example.com;transport=tcp",
+    &[("S _sip._tcp.example.com", "0 0 1 a.invalid.")],
+    Unresolved::Nothing
+)]
+#[case::target_without_address(
+    "sip:example.com;transport=tcp",
+    &[("S _sip._tcp.example.com", "0 0 1 a.")],
+    Unresolved::Nothing
+)]
 #[case::nothing_at_all("sip:example.com", &[], Unresolved::Nothing)]
 #[case::invalid("sip:example.invalid", &[], Unresolved::Nothing)]
-#[case::service_failed("sip:example.com;transport=tcp", &[("S _sip._tcp.example.com", "!"), ("A example.com", "192.0.2.80")], Unresolved::Failed)]
-#[case::one_service_failed("sip:example.com", &[("S _sip._udp.example.com", "!"), ("A example.com", "192.0.2.80")], Unresolved::Failed)]
+#[case::service_failed(
+    "sip:example.com;transport=tcp",
+    &[("S _sip._tcp.example.com", "!"), ("A example.com", "192.0.2.80")],
+    Unresolved::Failed
+)]
+#[case::one_service_failed(
+    "sip:example.com",
+    &[("S _sip._udp.example.com", "!"), ("A example.com", "192.0.2.80")],
+    Unresolved::Failed
+)]
 #[case::addresses_failed("sip:example.com:5060", &[("A example.com", "!")], Unresolved::Failed)]
 fn what_leads_nowhere(#[case] uri: &str, #[case] zone: &[(&str, &str)], #[case] why: Unresolved) {
     let records: Vec<(&str, [&str; 1])> = zone.iter().map(|(name, record)| (*name, [*record])).collect();
