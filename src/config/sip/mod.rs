@@ -59,7 +59,7 @@ pub struct Sip {
     pub connections_per_address: u32,
     /// What the caller sees of an INVITE that was forked.
     pub forks: Forks,
-    /// Send a hash of the Call-ID on, and not the Call-ID, which often tells the caller's address.
+    /// Logs and records have a hash of the Call-ID, which often tells the caller's address.
     pub hash_call_id: bool,
     /// Rules of session descriptions.
     pub media: Media,
