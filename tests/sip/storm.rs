@@ -1,0 +1,1 @@
+//! Many calls at once: what SIPp counts of them.
