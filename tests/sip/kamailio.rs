@@ -15,6 +15,8 @@ pub struct Wish {
     pub auth: bool,
     /// Send calls without an offer to Chappe, too.
     pub late_offers: bool,
+    /// Send no calls to Chappe.
+    pub without_chappe: bool,
 }
 
 /// Kamailio as proxy and registrar.
@@ -46,11 +48,13 @@ impl Kamailio {
         define(&format!("CHAPPE_URI=\"sip:{};transport=tcp\"", chappe.address()));
         // One process for each socket keeps messages in order.
         define("WORKERS=1");
-        if wish.auth {
-            define("WITH_AUTH");
-        }
-        if wish.late_offers {
-            define("LATE_OFFERS_TO_CHAPPE");
+        let wishes = [
+            (wish.auth, "WITH_AUTH"),
+            (wish.late_offers, "LATE_OFFERS_TO_CHAPPE"),
+            (wish.without_chappe, "WITHOUT_CHAPPE"),
+        ];
+        for (_, name) in wishes.iter().filter(|(wanted, _)| *wanted) {
+            define(name);
         }
         // SIGKILL would leave its children behind.
         let mut process = Process::start("kamailio", directory, "-TERM", command, "tests/sip/install.sh");

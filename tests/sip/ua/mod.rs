@@ -64,10 +64,15 @@ pub struct Agent {
 impl Agent {
     /// An agent on a free port of loopback.
     pub async fn new(name: &str, transport: Transport) -> Agent {
+        Agent::at(name, transport, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// An agent at this address.
+    pub async fn at(name: &str, transport: Transport, address: SocketAddr) -> Agent {
         Agent {
             name: name.to_owned(),
             transport,
-            wire: Wire::open(transport).await,
+            wire: Wire::open(transport, address).await,
             proxy: None,
             patience: PATIENCE,
             inbox: VecDeque::new(),

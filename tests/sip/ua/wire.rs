@@ -38,9 +38,8 @@ enum Socket {
 }
 
 impl Wire {
-    /// A free port of loopback.
-    pub async fn open(transport: Transport) -> Wire {
-        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+    /// Opens a socket at this address.
+    pub async fn open(transport: Transport, here: SocketAddr) -> Wire {
         let (send, arrived) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         match transport {
