@@ -2,3 +2,4 @@
 
 pub mod body;
 pub mod dialog;
+pub mod session_timer;
