@@ -96,12 +96,13 @@ pub(super) fn drop_credentials(headers: &mut Headers, realm: &str) {
     let ours = |value: &str| {
         let rest = value.split_once([' ', '\t']).map_or("", |(_, rest)| rest);
         let named = list::values(rest).filter_map(|one| one.split_once('='));
-        named.into_iter().any(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("realm") && value.trim().trim_matches('"') == realm
-        })
+        named
+            .into_iter()
+            .any(|(name, value)| name.trim().eq_ignore_ascii_case("realm") && value.trim().trim_matches('"') == realm)
     };
     headers.retain_lines(|name, value| {
-        let credentials = name.eq_ignore_ascii_case("Authorization") || name.eq_ignore_ascii_case("Proxy-Authorization");
+        let credentials =
+            name.eq_ignore_ascii_case("Authorization") || name.eq_ignore_ascii_case("Proxy-Authorization");
         !(credentials && ours(value))
     });
 }
@@ -148,7 +149,10 @@ mod tests {
             ("Authorization", "Digest realm=\"ours\""),
         ]);
         drop_credentials(&mut all, "ours");
-        assert_eq!(all.iter().collect::<Vec<_>>(), [("Proxy-Authorization", "Digest username=\"a\", realm=\"theirs\"")]);
+        assert_eq!(
+            all.iter().collect::<Vec<_>>(),
+            [("Proxy-Authorization", "Digest username=\"a\", realm=\"theirs\"")]
+        );
     }
 
     #[test]

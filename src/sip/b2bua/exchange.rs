@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::media::{Anchored, AnchorRef, address};
+use super::media::{AnchorRef, Anchored, address};
 use crate::relay::{Reserved, Side};
 use crate::sdp::{Change, Family, MessageSection, Mode, OurUri, Protocol, Slot};
 
@@ -17,6 +17,8 @@ pub(super) struct Exchange {
     pub(super) said: Option<Vec<u8>>,
     /// The answer, as it came.
     pub(super) answered: Option<Vec<u8>>,
+    /// The answer, as it goes on.
+    pub(super) replied: Option<Vec<u8>>,
     pub(super) lines: Vec<Planned>,
 }
 
@@ -135,7 +137,7 @@ impl Planned {
 
 impl Exchange {
     pub(super) fn new(from: Side, heard: Vec<u8>, lines: Vec<Planned>) -> Exchange {
-        Exchange { from, heard, said: None, answered: None, lines }
+        Exchange { from, heard, said: None, answered: None, replied: None, lines }
     }
 
     /// What is needed before the offer can go on.
@@ -159,7 +161,8 @@ impl Exchange {
     /// An anchor is reserved for a line.
     pub(super) fn reserved(&mut self, line: usize, shard: u16, reserved: &Reserved, families: [Family; 2]) -> bool {
         let Some(Planned::Begins { protocols, made, .. }) = self.lines.get_mut(line) else { return false };
-        let uri = |side: Side| our_uri(&reserved.uris[side as usize], protocols[side as usize], families[side as usize]);
+        let uri =
+            |side: Side| our_uri(&reserved.uris[side as usize], protocols[side as usize], families[side as usize]);
         let (Some(a), Some(b)) = (uri(Side::A), uri(Side::B)) else { return false };
         let at = AnchorRef { shard, anchor: reserved.anchor };
         *made = Some(Anchored { at, uris: [a, b], lost: [false; 2] });
@@ -173,6 +176,18 @@ impl Exchange {
         anchored.uris[side as usize] = uri;
         renewed[side as usize] = true;
         true
+    }
+
+    /// A leg's link is gone while it is open.
+    pub(super) fn lose(&mut self, at: AnchorRef, side: Side) {
+        for line in &mut self.lines {
+            if let Planned::Goes { anchored, renewed, .. } = line
+                && anchored.at == at
+                && !renewed[side as usize]
+            {
+                anchored.lost[side as usize] = true;
+            }
+        }
     }
 
     /// What has to be taken back if nothing comes of the exchange: anchors that began, URIs that were renewed.

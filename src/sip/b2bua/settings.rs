@@ -1,7 +1,6 @@
 //! What the machine is told when it starts, and the answers it gets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::media::MediaSettings;
 use super::session_timer::Wishes;
@@ -112,6 +111,3 @@ pub struct Routed {
     /// A Route that leads by an outbound proxy.
     pub route: Option<String>,
 }
-
-/// After its end a dialog is remembered for the BYE that crossed ours: 64 times T1.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(32);

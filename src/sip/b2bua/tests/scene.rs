@@ -77,10 +77,7 @@ fn settings() -> Settings {
         media: MediaSettings {
             rules: Rules::default(),
             secure_fingerprints: false,
-            authorities: vec![
-                authority(crate::msrp::Scheme::Msrps, 2855),
-                authority(crate::msrp::Scheme::Msrp, 2856),
-            ],
+            authorities: vec![authority(crate::msrp::Scheme::Msrps, 2855), authority(crate::msrp::Scheme::Msrp, 2856)],
             fingerprints: Fingerprint::of(b"our certificate"),
             within: Duration::from_secs(60),
         },
@@ -408,4 +405,3 @@ pub(super) fn line(body: &[u8], start: &str) -> String {
     let found = text.lines().find_map(|l| l.strip_prefix(start));
     found.unwrap_or_else(|| panic!("no {start} in {text}")).to_owned()
 }
-
