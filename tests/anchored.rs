@@ -126,7 +126,8 @@ async fn two_clients_chat_through_the_anchor(#[values(Udp, Tcp)] transport: Tran
             alice.send_message(&call.to_alice, Some("text/plain"), there.clone(), options.clone()).await.expect("sent");
         assert_eq!(heard(&bob).await, there.as_bytes());
         assert!(timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered").reported());
-        let back = bob.send_message(&call.to_bob, Some("text/plain"), format!("back {n}"), options).await.expect("sent");
+        let back =
+            bob.send_message(&call.to_bob, Some("text/plain"), format!("back {n}"), options).await.expect("sent");
         assert_eq!(heard(&alice).await, format!("back {n}").as_bytes());
         timeout(PATIENCE, back.outcome()).await.expect("in time").expect("delivered");
     }

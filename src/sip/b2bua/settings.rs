@@ -1,7 +1,6 @@
 //! What the machine is told when it starts, and the answers it gets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::media::MediaSettings;
 use super::session_timer::Wishes;
@@ -21,6 +20,40 @@ pub struct Settings {
     /// Calls at once; more get 503.
     pub calls: usize,
     /// What the caller sees of a call that forks behind us.
+    pub forks: Forks,
+    /// Media types in the description that answers OPTIONS.
+    pub capability: String,
+}
+
+/// What Contact and c= say, by protocol and address family.
+#[derive(Clone, Debug, Default)]
+pub struct Contacts(pub Vec<Contact>);
+
+/// Where a listener is reached.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Whether its address is IPv6.
+    pub is_ipv6: bool,
+    /// Host, and port if it is not the default one; IPv6 in brackets.
+    pub host: String,
+}
+
+impl Contacts {
+    /// The value of Contact toward somebody who is reached in this way.
+    pub(super) fn value(&self, protocol: Protocol, is_ipv6: bool) -> String {
+        let of_protocol = || self.0.iter().filter(|c| c.protocol == protocol);
+        let found = of_protocol().find(|c| c.is_ipv6 == is_ipv6).or_else(|| of_protocol().next());
+        match found.or(self.0.first()) {
+            Some(contact) if contact.protocol == Protocol::Udp => format!("<sip:{}>", contact.host),
+            Some(contact) => format!("<sip:{};transport={}>", contact.host, contact.protocol.param()),
+            None => "<sip:localhost>".to_owned(),
+        }
+    }
+}
+
+/// What the caller sees of a call that forks behind us.
     pub forks: Forks,
     /// Media types in the description that answers OPTIONS.
     pub capability: String,
@@ -114,6 +147,3 @@ pub struct Routed {
     /// The values of Route.
     pub route: Vec<String>,
 }
-
-/// After its end a dialog is remembered for the BYE that crossed ours: 64 times T1.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(32);
