@@ -123,7 +123,9 @@ impl B2bua {
 
     /// The target that the call was sent to is not tried first by others (RFC 3263 section 4.3).
     pub(super) fn rest(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get(&key).filter(|c| c.inviting.as_ref().is_some_and(|i| i.initial)) else { return };
+        let Some(call) = self.calls.get(&key).filter(|c| c.inviting.as_ref().is_some_and(|i| i.initial)) else {
+            return;
+        };
         if let Way::Target(target) = &call.leg(Side::B).way {
             self.outputs.push_back(Output::Rest { target: target.clone() });
         }

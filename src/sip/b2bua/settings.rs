@@ -53,58 +53,6 @@ impl Contacts {
     }
 }
 
-/// What the caller sees of a call that forks behind us.
-    pub forks: Forks,
-    /// Media types in the description that answers OPTIONS.
-    pub capability: String,
-}
-
-/// What Contact and c= say, by protocol and address family.
-#[derive(Clone, Debug, Default)]
-pub struct Contacts(pub Vec<Contact>);
-
-/// Where a listener is reached.
-#[derive(Clone, Debug)]
-pub struct Contact {
-    /// Its protocol.
-    pub protocol: Protocol,
-    /// Whether its address is IPv6.
-    pub is_ipv6: bool,
-    /// Host, and port if it is not the default one; IPv6 in brackets.
-    pub host: String,
-}
-
-impl Contacts {
-    /// The value of Contact toward somebody who is reached in this way.
-    pub(super) fn value(&self, protocol: Protocol, is_ipv6: bool) -> String {
-        let of_protocol = || self.0.iter().filter(|c| c.protocol == protocol);
-        let found = of_protocol().find(|c| c.is_ipv6 == is_ipv6).or_else(|| of_protocol().next());
-        match found.or(self.0.first()) {
-            Some(contact) if contact.protocol == Protocol::Udp => format!("<sip:{}>", contact.host),
-            Some(contact) => format!("<sip:{};transport={}>", contact.host, contact.protocol.param()),
-            None => "<sip:localhost>".to_owned(),
-        }
-    }
-
-    /// Whether a host and port are ours: a Route that names us is taken off.
-    pub(super) fn names(&self, uri: &crate::sip::message::Uri<'_>) -> bool {
-        let with_port = |port| match uri.host.contains(':') {
-            true => format!("[{}]:{port}", uri.host),
-            false => format!("{}:{port}", uri.host),
-        };
-        self.0.iter().any(|contact| {
-            let default = contact.protocol.default_port();
-            let ours = match contact.host.rsplit_once(':') {
-                Some((_, port)) if !port.ends_with(']') && port.bytes().all(|b| b.is_ascii_digit()) => {
-                    contact.host.clone()
-                }
-                _ => format!("{}:{default}", contact.host),
-            };
-            ours.eq_ignore_ascii_case(&with_port(uri.port.unwrap_or(default)))
-        })
-    }
-}
-
 /// What the caller sees of a call that forks behind us (RFC 3261 section 13.2.2.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Forks {
