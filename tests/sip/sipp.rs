@@ -221,7 +221,8 @@ impl Sipp {
 fn after(line: &str, name: &str) -> Option<String> {
     let rest = line.strip_prefix(name)?;
     match rest.strip_prefix(' ') {
-        Some(value) => Some(value.to_owned()),
+        // SIPp keeps the space between a header's colon and its value.
+        Some(value) => Some(value.trim_start().to_owned()),
         None => rest.is_empty().then(String::new),
     }
 }
