@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::scene::{ANA, BO, BO_TOO, Scene, sdp, sdp_at};
+use super::scene::{ANA, BO, BO_TOO, Scene, cancel_of, sdp, sdp_at};
 use crate::relay::{AnchorError, AnchorNews, Side};
 use crate::sip::b2bua::{Forks, Output, Refusal};
 use crate::sip::message::{Message, NameAddr, Request, Response};
@@ -117,9 +117,7 @@ impl World {
             }
             Act::Cancel { which } => {
                 if let Some(invite) = pick(&self.invites, which) {
-                    let mut cancel = Request { method: "CANCEL".to_owned(), ..invite.clone() };
-                    cancel.headers.set("CSeq", "1 CANCEL");
-                    cancel.headers.remove("Content-Type");
+                    let cancel = cancel_of(invite);
                     self.scene.say(ANA, cancel, "");
                 }
             }

@@ -152,26 +152,32 @@ impl Scene {
         self.run();
     }
 
-    /// Ana's INVITE, with this body.
-    pub(super) fn invite(&mut self, body: &str) -> Request {
-        self.invite_with(&[], body)
-    }
-
-    pub(super) fn invite_with(&mut self, headers: &[(&str, &str)], body: &str) -> Request {
+    /// A request of Ana outside of any dialog.
+    pub(super) fn outside(&mut self, method: &str) -> Request {
         self.branch += 1;
         let n = self.branch;
-        let mut request = Request::new("INVITE", "sip:bo@east.example");
+        let mut request = Request::new(method, "sip:bo@east.example");
         for (name, value) in [
             ("Via", &*format!("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKana{n}")),
             ("Max-Forwards", "70"),
             ("From", "\"Ana\" <sip:ana@west.example>;tag=ana1"),
             ("To", "<sip:bo@east.example>"),
             ("Call-ID", &*format!("call-{n}@192.0.2.1")),
-            ("CSeq", "1 INVITE"),
-            ("Contact", "<sip:ana@192.0.2.1:5060>"),
+            ("CSeq", &*format!("1 {method}")),
         ] {
             request.headers.push(name, value);
         }
+        request
+    }
+
+    /// Ana's INVITE, with this body.
+    pub(super) fn invite(&mut self, body: &str) -> Request {
+        self.invite_with(&[], body)
+    }
+
+    pub(super) fn invite_with(&mut self, headers: &[(&str, &str)], body: &str) -> Request {
+        let mut request = self.outside("INVITE");
+        request.headers.push("Contact", "<sip:ana@192.0.2.1:5060>");
         for (name, value) in headers {
             request.headers.set(name, *value);
         }
@@ -290,6 +296,18 @@ impl Scene {
     pub(super) fn next(&mut self, to: SocketAddr) -> Option<Message> {
         let at = self.sent.iter().position(|s| s.to == to)?;
         self.sent.remove(at).map(|s| s.message)
+    }
+
+    /// The next response of this status, whatever was said before it.
+    #[track_caller]
+    pub(super) fn forget_until(&mut self, to: SocketAddr, status: u16) -> Response {
+        loop {
+            match self.next(to) {
+                Some(Message::Response(response)) if response.status == status => return response,
+                Some(_) => {}
+                None => panic!("no {status} to {to}"),
+            }
+        }
     }
 
     pub(super) fn forget(&mut self) {
@@ -419,6 +437,14 @@ impl Scene {
         let message = framed.expect("a message").expect("a good message");
         self.sent.push_back(Sent { to, message: Message::read(&message) });
     }
+}
+
+/// The CANCEL of this INVITE.
+pub(super) fn cancel_of(invite: &Request) -> Request {
+    let mut cancel = Request { method: "CANCEL".to_owned(), ..invite.clone() };
+    cancel.headers.set("CSeq", "1 CANCEL");
+    cancel.headers.remove("Content-Type");
+    cancel
 }
 
 /// The URI of a header that names an address.
