@@ -139,7 +139,10 @@ async fn a_call_by_which_msrp_endpoints_find_each_other(
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn the_callee_ends_the_call(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn the_callee_ends_the_call(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     between.pair("uac_byed", "uas_bye").await;
 }
@@ -177,13 +180,15 @@ async fn calls_that_are_refused(
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn a_new_offer_of_the_caller(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn a_new_offer_of_the_caller(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     for (caller, callee) in [("uac_reinvite", "uas_reinvited"), ("uac_update", "uas_update")] {
         let far = between.callee(callee).session(B).key("direction", "recvonly");
-        let near = |next| {
-            Script::caller(caller, transport, next).session(A).second_session(A2).key("direction", "sendonly")
-        };
+        let near =
+            |next| Script::caller(caller, transport, next).session(A).second_session(A2).key("direction", "sendonly");
         let (mut caller, mut callee) = between.call(far, near).await;
         assert_eq!(callee.logged("reoffer.path").await, A2);
         assert_eq!(callee.logged("reoffer.direction").await, "sendonly");
@@ -196,7 +201,10 @@ async fn a_new_offer_of_the_caller(#[values(Way::Direct, Way::Kamailio)] way: Wa
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn a_new_offer_of_the_callee(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn a_new_offer_of_the_callee(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let far = between.callee("uas_reinvite").session(B).second_session(B2).key("direction", "inactive");
     let near = |next| Script::caller("uac_reinvited", transport, next).session(A).key("direction", "inactive");
@@ -209,7 +217,10 @@ async fn a_new_offer_of_the_callee(#[values(Way::Direct, Way::Kamailio)] way: Wa
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn new_offers_that_are_refused(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn new_offers_that_are_refused(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let near = |next| Script::caller("uac_reinvite_refused", transport, next).session(A).second_session(A2);
     let (caller, _) = between.call(between.callee("uas_reinvited_refuse"), near).await;
@@ -223,7 +234,10 @@ async fn new_offers_that_are_refused(#[values(Way::Direct, Way::Kamailio)] way: 
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn crossing_offers_are_refused_and_one_is_made_again(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn crossing_offers_are_refused_and_one_is_made_again(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let (caller, callee) = between.pair("uac_glare", "uas_glare").await;
     for side in [&caller, &callee] {
@@ -245,7 +259,10 @@ async fn a_reliable_183(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn info_and_message_within_a_call(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn info_and_message_within_a_call(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let (mut caller, mut callee) = between.pair("uac_in_dialog", "uas_in_dialog").await;
     assert_eq!(callee.logged("info").await, "first of Alice");
@@ -266,7 +283,10 @@ async fn options(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, T
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn a_200_is_repeated_until_the_ack(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn a_200_is_repeated_until_the_ack(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let (caller, _) = between.pair("uac_slow_ack", "uas_basic").await;
     // At 0, 0.5 and 1.5 s, also where the way there is reliable; SIPp repeats by datagrams only.
@@ -277,7 +297,10 @@ async fn a_200_is_repeated_until_the_ack(#[values(Way::Direct, Way::Kamailio)] w
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn a_call_without_an_ack_is_ended(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn a_call_without_an_ack_is_ended(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let (caller, _) = between.pair("uac_never_ack", "uas_never_acked").await;
     assert_eq!(caller.all_logged("ended by the callee").len(), 1);
@@ -299,7 +322,10 @@ async fn a_session_timer(#[values(Way::Direct, Way::Kamailio)] way: Way, #[value
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn a_file_with_its_icon(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn a_file_with_its_icon(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let (mut caller, mut callee) = between.pair("uac_icon", "uas_icon").await;
     assert!(callee.logged("type").await.starts_with("multipart/related"));
@@ -324,7 +350,10 @@ async fn audio_beside_msrp(#[values(Way::Direct, Way::Kamailio)] way: Way, #[val
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn headers_that_nobody_knows(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn headers_that_nobody_knows(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let odd = "aB;q=\"\u{e9}\\\"x\" ,,  two  spaces";
     let far = between.callee("uas_headers").key("x_header", odd);
@@ -346,7 +375,10 @@ async fn headers_that_nobody_knows(#[values(Way::Direct, Way::Kamailio)] way: Wa
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
-async fn a_call_to_two_devices(#[values(Way::Direct, Way::Kamailio)] way: Way, #[values(Udp, Tcp)] transport: Transport) {
+async fn a_call_to_two_devices(
+    #[values(Way::Direct, Way::Kamailio)] way: Way,
+    #[values(Udp, Tcp)] transport: Transport,
+) {
     let between = Between::new(way, transport).await;
     let far = between.callee("uas_fork").session(B).second_session(B2);
     let (mut caller, _) = between.call(far, |next| Script::caller("uac_fork", transport, next).session(A)).await;
@@ -408,12 +440,13 @@ async fn kamailio_sends_msrp_to_chappe_and_all_else_past_it(#[values(Udp, Tcp)] 
     let (mut alice, mut bob) = (Agent::new("alice", transport).await, Agent::new("bob", transport).await);
     let mut chappe = Agent::at("chappe", Tcp, kamailio.chappe()).await.through(kamailio.inner());
     bob.register(kamailio.address(), None).await;
-    let mut alice = { alice.register(kamailio.address(), None).await; alice.through(kamailio.address()) };
+    let mut alice = {
+        alice.register(kamailio.address(), None).await;
+        alice.through(kamailio.address())
+    };
     // An offer of MSRP, alone and in a multipart body.
-    let multipart = format!(
-        "--frontier\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--frontier--\r\n",
-        msrp_sdp(A, "actpass")
-    );
+    let multipart =
+        format!("--frontier\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--frontier--\r\n", msrp_sdp(A, "actpass"));
     let kinds = [
         Draft::sdp(&msrp_sdp(A, "actpass")),
         Draft::new().body("multipart/related; boundary=frontier", &multipart),
@@ -494,7 +527,27 @@ async fn kamailio_sends_msrp_to_chappe_and_all_else_past_it(#[values(Udp, Tcp)] 
     chappe.expect("ACK").await;
 }
 
-/// The socket for Chappe is a matter of where a request arrives, not of what it says.
+/// What comes by a connection that Kamailio has opened itself comes from a client, by whatever socket Kamailio chose.
+#[tokio::test]
+#[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
+async fn kamailio_takes_no_client_for_chappe() {
+    let kamailio = Kamailio::start(&Wish::default()).await;
+    let mut chappe = Agent::at("chappe", Tcp, kamailio.chappe()).await;
+    let mut alice = Agent::udp("alice").await.through(kamailio.address());
+    let mut bob = Agent::tcp("bob").await;
+    register(&kamailio, "bob", &bob.uri(), Tcp, None).await;
+    let message = alice.request("MESSAGE", &kamailio.uri("bob"), Draft::new().body("text/plain", "hi")).await;
+    let heard = bob.expect("MESSAGE").await;
+    bob.reply(&heard, 200).await;
+    alice.response(&message, 200).await;
+    let mut bob = bob.through(heard.peer);
+    let invite = bob.invite(&kamailio.uri("alice"), &msrp_sdp(B, "actpass")).await;
+    let near = chappe.expect("INVITE").await;
+    chappe.reply(&near, 486).await;
+    let refused = bob.response(&invite, 486).await;
+    bob.ack(&refused).await;
+}
+
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
 async fn kamailio_tells_when_chappe_is_not_there() {

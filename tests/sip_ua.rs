@@ -127,8 +127,7 @@ async fn crossing_offers_are_refused_and_acknowledged() {
 #[tokio::test]
 async fn a_reliable_183_and_its_prack() {
     let (mut a, mut b) = both(Udp).await;
-    let invite =
-        a.request("INVITE", &b.uri(), Draft::sdp(&msrp_sdp(A, "actpass")).header("Supported", "100rel")).await;
+    let invite = a.request("INVITE", &b.uri(), Draft::sdp(&msrp_sdp(A, "actpass")).header("Supported", "100rel")).await;
     let got = b.expect("INVITE").await;
     let draft = Draft::sdp(&msrp_sdp(B, "passive")).header("Require", "100rel").header("RSeq", "71");
     b.reply_with(&got, 183, draft).await;

@@ -83,7 +83,8 @@ impl Agent {
                 return self.inbox.remove(at).expect("found");
             }
             let next = timeout_at(deadline, self.wire.next()).await;
-            let next = next.unwrap_or_else(|_| panic!("{} has waited for {what}, and heard:\n{}", self.name, self.left()));
+            let next =
+                next.unwrap_or_else(|_| panic!("{} has waited for {what}, and heard:\n{}", self.name, self.left()));
             self.hear(next);
         }
     }
