@@ -46,7 +46,10 @@ fn a_late_offer_is_answered_in_the_ack() {
     scene.reply(BO, &invite, 200, &sdp("bo", 1, "actpass"));
     let ok = scene.response(ANA, 200);
     scene.silence();
-    assert_eq!((line(&ok.body, "a=setup:"), line(&ok.body, "m=")), ("actpass".into(), "message 2856 TCP/MSRP *".into()));
+    assert_eq!(
+        (line(&ok.body, "a=setup:"), line(&ok.body, "m=")),
+        ("actpass".into(), "message 2856 TCP/MSRP *".into())
+    );
     let mut ack = scene.of_ana(&ok, "ACK", 1);
     ack.headers.push("X-Odd", "in the ACK");
     scene.say(ANA, ack, &sdp("ana", 1, "active"));
@@ -176,7 +179,10 @@ fn a_route_without_anchoring_leaves_the_media_alone() {
     scene.routed.anchor = false;
     let (invite, ok) = taken(&mut scene, &sdp("ana", 1, "active"), &sdp("bo", 1, "passive"));
     assert_eq!(path(&invite.body), "msrp://192.0.2.1:7100/ana7tB2mXv9;tcp");
-    assert_eq!((path(&ok.body), line(&ok.body, "a=setup:")), ("msrp://198.51.100.2:7100/bo7tB2mXv9;tcp".into(), "passive".into()));
+    assert_eq!(
+        (path(&ok.body), line(&ok.body, "a=setup:")),
+        ("msrp://198.51.100.2:7100/bo7tB2mXv9;tcp".into(), "passive".into())
+    );
     assert_eq!(scene.reserved.len(), 0);
     hang_up(&mut scene, &ok);
 }
@@ -226,7 +232,8 @@ fn a_route_may_speak_another_protocol(#[case] beyond: Protocol) {
 #[test]
 fn a_multipart_keeps_its_other_parts() {
     let mut scene = Scene::new();
-    let icon = "--b1\r\nContent-Type: image/png\r\nContent-ID: <i@ana>\r\nContent-Length: 5\r\n\r\n\x01\x02--3\r\n--b1--\r\n";
+    let icon =
+        "--b1\r\nContent-Type: image/png\r\nContent-ID: <i@ana>\r\nContent-Length: 5\r\n\r\n\x01\x02--3\r\n--b1--\r\n";
     let body = format!(
         "preamble\r\n--b1\r\nContent-Type: application/sdp\r\nContent-ID: <s@ana>\r\n\r\n{}\r\n{icon}",
         sdp("ana", 1, "active") + "a=file-icon:cid:i@ana\r\n"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Moment;
-use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay};
+use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Side};
 use crate::sdp::{Fingerprint, Rules};
 use crate::sip::b2bua::session_timer::Wishes;
 use crate::sip::b2bua::settings::Contact;
@@ -70,6 +70,9 @@ pub(super) struct Scene {
     /// What anchors have told.
     pub(super) told: Vec<(AnchorRef, &'static str)>,
     pub(super) released: Vec<AnchorRef>,
+    pub(super) withdrawn: Vec<(AnchorRef, Side)>,
+    /// What legs were told of their ends' paths.
+    pub(super) terms: Vec<(Side, String)>,
     branch: u32,
 }
 
@@ -131,6 +134,8 @@ impl Scene {
             told: Vec::new(),
             dead: Vec::new(),
             released: Vec::new(),
+            withdrawn: Vec::new(),
+            terms: Vec::new(),
             branch: 0,
         }
     }
@@ -330,6 +335,17 @@ impl Scene {
         self.now = end;
     }
 
+    /// Lets time pass until something leaves; how much that was.
+    #[track_caller]
+    pub(super) fn wait(&mut self, most: Duration) -> Duration {
+        let begun = self.now;
+        while self.sent.is_empty() {
+            assert!(self.now.since(begun) < most, "nothing within {most:?}");
+            self.pass(Duration::from_millis(10));
+        }
+        self.now.since(begun)
+    }
+
     /// Everything is over: nothing is left that could grow.
     #[track_caller]
     pub(super) fn nothing_left(&mut self) {
@@ -402,8 +418,12 @@ impl Scene {
                 let result = self.relay.renew_leg(at.anchor, side, now);
                 self.b2bua.renewed(ticket, at, result, now);
             }
-            Output::Withdraw { at, side } => self.relay.withdraw_renewal(at.anchor, side, now),
+            Output::Withdraw { at, side } => {
+                self.withdrawn.push((at, side));
+                self.relay.withdraw_renewal(at.anchor, side, now);
+            }
             Output::Set { ticket, at, side, terms } => {
+                self.terms.push((side, String::from_utf8_lossy(&terms.target).into_owned()));
                 let result = self.relay.set_leg(at.anchor, side, terms, now);
                 self.b2bua.set(ticket, result, now);
             }

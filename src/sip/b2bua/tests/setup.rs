@@ -303,7 +303,10 @@ fn options_are_answered_with_what_we_can_do() {
     let response = scene.response(ANA, 200);
     let text = std::str::from_utf8(&response.body).unwrap();
     assert!(text.contains("m=message 0 TCP/TLS/MSRP *\r\n") && text.contains("m=message 0 TCP/MSRP *\r\n"), "{text}");
-    assert!(text.contains("a=accept-types:message/cpim text/plain\r\n") && text.contains("a=file-selector\r\n"), "{text}");
+    assert!(
+        text.contains("a=accept-types:message/cpim text/plain\r\n") && text.contains("a=file-selector\r\n"),
+        "{text}"
+    );
     assert_eq!(response.headers.first("Contact"), Some("<sip:203.0.113.20:5060>"));
     assert!(response.headers.first("Allow").unwrap().contains("UPDATE"));
     assert!(response.headers.first("Accept").unwrap().contains("application/sdp"));
