@@ -90,6 +90,34 @@ fn sdp_9_and_sdp_8_sixteen_uris_are_the_target_path() {
     assert_eq!(fault, SectionFault::Path(PathError::TooMany));
 }
 
+/// ADV-S12
+#[rstest]
+#[case::in_the_host("msrp://a%0D%0Ab.example:1/x;tcp")]
+#[case::in_the_session("msrp://a.example:1/x%0d%0aX-Odd:%20y;tcp")]
+#[case::in_the_session_alone("msrp://a.example:1/x%0d%0ay;tcp")]
+#[case::in_a_parameter("msrp://a.example:1/x;tcp;y=%0D%0A")]
+#[case::tab("msrp://a.example:1/x\u{9}y;tcp")]
+fn a_line_end_in_a_path_is_refused_or_stays_as_it_is_written(#[case] uri: &str) {
+    let text = with("a=path", &format!("a=path:{uri}"));
+    if let Ok(section) = section(&text) {
+        assert_eq!(section.target_path(), uri.as_bytes());
+        assert!(section.target_path().iter().all(|octet| octet.is_ascii_graphic()));
+        let host = section.first.host_string();
+        assert!(host.bytes().all(|octet| octet.is_ascii_graphic()), "{host:?}");
+    }
+}
+
+/// ADV-S30
+#[test]
+fn a_host_keeps_its_spelling_in_the_path_and_loses_its_dot_where_it_is_asked_for() {
+    let uri = "msrp://XN--A.Example.:2855/y;tcp";
+    let text = with("a=path", &format!("a=path:{uri}"));
+    let section = section(&text).unwrap();
+    assert_eq!(section.target_path(), uri.as_bytes());
+    assert!(section.first.host_is("xn--a.example") && !section.first.host_is("a.example"));
+    assert_eq!(section.first.host_string(), "xn--a.example");
+}
+
 #[test]
 fn adv_s01_one_long_uri() {
     let text = with("a=path", &format!("a=path:msrp://h.example:1/{};tcp", "x".repeat(1 << 15)));

@@ -104,6 +104,23 @@ fn sdp_67_88_terms_as_before_disturb_nothing() {
     m.assert_nothing_left();
 }
 
+/// SDP-51
+#[test]
+fn ten_quiet_minutes_close_nothing() {
+    let (mut m, ana, bo) = Meeting::joined();
+    // Hold and its end: the legs hear the terms that they have.
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.net.seconds(600);
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    for (from, side, to) in [(ana, Side::A, bo), (bo, Side::B, ana)] {
+        let tid = m.say(from, side, "m0000001", "back again");
+        assert_eq!(m.codes(from, &tid), [200]);
+        assert_eq!(m.net.ends[to].sends().last().map(|f| f.body.clone()), Some(b"back again".to_vec()));
+    }
+    assert!(m.news().is_empty() && m.net.closed.is_empty());
+    m.assert_nothing_left();
+}
+
 #[test]
 fn a_message_under_way_keeps_its_order_when_the_path_changes() {
     let (mut m, ana, bo) = Meeting::joined();

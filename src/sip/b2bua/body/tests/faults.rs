@@ -125,3 +125,17 @@ fn adv_s13_parts_have_a_bound() {
     let inner = part("Content-Type: multipart/mixed;boundary=i", &multipart("i", &parts[..32]));
     assert_eq!(found("multipart/mixed;boundary=b", &multipart("b", &[&inner, &inner])), Err(BodyFault::TooManyParts));
 }
+
+/// ADV-S13
+#[test]
+fn a_bomb_is_a_bad_request() {
+    let faults = [
+        BodyFault::TooDeep,
+        BodyFault::TooManyParts,
+        BodyFault::Twice,
+        BodyFault::Open,
+        BodyFault::NoPart,
+        BodyFault::Delimiter,
+    ];
+    assert!(faults.iter().all(|fault| fault.status().0 == 400));
+}
