@@ -204,7 +204,7 @@ impl Process {
         let stuck = |e: chappe::control::Stuck| Refused::Failed(e.to_string());
         self.server.shards.reconfigure(settings).await.map_err(stuck)?;
         if let Some(plane) = &self.plane {
-            plane.reconfigure(&new, &self.server).await;
+            plane.reconfigure(&new, &self.server).await.map_err(|e| Refused::Failed(e.to_string()))?;
         }
         let gone = gone_users(&self.config, &new);
         if !gone.is_empty() {

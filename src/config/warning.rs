@@ -61,9 +61,10 @@ impl Config {
                 warnings.push(Warning::KeyLog);
             }
         }
-        // Who only anchors calls needs no users.
         let nobody = self.auth.users.is_empty() && self.auth.htdigest.is_none();
-        if nobody && self.sip.is_none() {
+        // Who only anchors calls of those he trusts needs no users.
+        let anchors = self.sip.as_ref().is_some_and(|sip| sip.untrusted == Untrusted::Reject);
+        if nobody && !anchors {
             warnings.push(Warning::NoUsers);
         }
         for user in &self.auth.users {

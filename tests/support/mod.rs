@@ -145,6 +145,14 @@ impl Relay {
         address.parse().expect("a socket address")
     }
 
+    /// Where it listens for SIP by this protocol, `UDP`, `TCP` or `TLS`.
+    pub fn sip(&mut self, protocol: &str) -> SocketAddr {
+        let line = self.expect_log(&format!("\"protocol\":\"{protocol}\""));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+        let address = value["fields"]["address"].as_str().or(value["address"].as_str()).expect("an address");
+        address.parse().expect("a socket address")
+    }
+
     /// Waits for a log line that contains this.
     pub fn expect_log(&mut self, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

@@ -59,7 +59,7 @@ pub struct Sip {
     pub connections_per_address: u32,
     /// What the caller sees of an INVITE that was forked.
     pub forks: Forks,
-    /// Send a hash of the Call-ID on, and not the Call-ID, which often tells the caller's address.
+    /// Logs and records have a hash of the Call-ID, which often tells the caller's address.
     pub hash_call_id: bool,
     /// Rules of session descriptions.
     pub media: Media,
@@ -113,9 +113,9 @@ impl Default for Sip {
             untrusted: Untrusted::default(),
             session_expires: Duration::from_secs(1800),
             min_session_expires: Duration::from_secs(300),
-            setup_timeout: Duration::from_secs(180),
+            setup_timeout: Duration::from_secs(190),
             max_calls: 10_000,
-            max_transactions: 50_000,
+            max_transactions: 200_000,
             messages_per_second: 50,
             burst: 100,
             connections_per_address: 64,

@@ -11,7 +11,8 @@ use super::media::{Media, address};
 use super::phrase::phrase;
 use super::session_timer;
 use super::settings::{Admission, Refusal, Routed};
-use super::{B2bua, CallKey, Output};
+use super::written::accepting;
+use super::{B2bua, CallKey, Output, STEP};
 use crate::moment::Moment;
 use crate::relay::Side;
 use crate::sdp::{self, Family, Protocol as Msrp};
@@ -20,6 +21,14 @@ use crate::sip::message::{Headers, NameAddr, Request, Response, Uri, list};
 use crate::sip::transaction::ServerId;
 use crate::sip::way::{FlowId, Protocol, Target, Way};
 use rand_chacha::rand_core::RngCore;
+
+/// A status and the headers that belong to it.
+type Answer = (u16, Vec<(&'static str, String)>);
+
+/// Not now.
+fn busy() -> Answer {
+    (503, vec![("Retry-After", "10".to_owned())])
+}
 
 /// How deep bodies are looked into (ADV-S13).
 pub(super) const BODY: body::Limits = body::Limits { depth: 3, parts: 64 };
@@ -31,7 +40,7 @@ impl B2bua {
             if let Some(owner) = self.dialogs.get(&key).copied() {
                 return self.in_dialog(owner, server, request, flow, now);
             }
-            let ended = request.method == "BYE" && self.ended.iter().any(|(_, k)| *k == key);
+            let ended = request.method == "BYE" && self.ended.knows(&key);
             return self.answer(server, &request, if ended { 200 } else { 481 }, &[], now);
         }
         if let Some(status) = self.not_for_us(&request) {
@@ -39,11 +48,12 @@ impl B2bua {
         }
         let boxed = Box::new(request);
         self.servers.insert(server, Served::Admitting { request: boxed.clone(), flow });
+        self.admitting.push_back((now + STEP, server));
         self.outputs.push_back(Output::Admit { server, request: boxed, flow });
     }
 
     /// Why a request outside of a dialog is refused, whoever sent it.
-    fn not_for_us(&self, request: &Request) -> Option<(u16, Vec<(&'static str, String)>)> {
+    fn not_for_us(&self, request: &Request) -> Option<Answer> {
         let bare = |status| Some((status, Vec::new()));
         match &*request.method {
             "INVITE" | "OPTIONS" => {}
@@ -59,10 +69,11 @@ impl B2bua {
         if self.is_own(request) {
             return bare(482);
         }
-        if request.method == "INVITE" && (self.draining || self.calls.len() >= self.settings.calls) {
-            return Some((503, vec![("Retry-After", "10".to_owned())]));
-        }
-        None
+        (request.method == "INVITE" && self.is_full()).then(busy)
+    }
+
+    fn is_full(&self) -> bool {
+        self.draining || self.calls.len() >= self.settings.calls
     }
 
     /// Whether it is an INVITE of ours that came back: its From has a tag that we gave (RFC 3261 section 16.3).
@@ -74,13 +85,7 @@ impl B2bua {
         self.asked.contains(&(call_id.to_owned(), tag))
     }
 
-    fn turn_away(
-        &mut self,
-        server: ServerId,
-        request: &Request,
-        (status, headers): (u16, Vec<(&'static str, String)>),
-        now: Moment,
-    ) {
+    fn turn_away(&mut self, server: ServerId, request: &Request, (status, headers): Answer, now: Moment) {
         self.tell(CallEvent::Refused { status });
         let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, &**v)).collect();
         self.answer(server, request, status, &headers, now);
@@ -115,7 +120,8 @@ impl B2bua {
 
     /// The answer to [`Output::Admit`].
     pub fn admitted(&mut self, server: ServerId, result: Result<Admission, Refusal>, now: Moment) {
-        if let Some(Served::Admitting { request, flow }) = self.servers.remove(&server) {
+        let waits = matches!(self.servers.get(&server), Some(Served::Admitting { .. }));
+        if let Some(Served::Admitting { request, flow }) = waits.then(|| self.servers.remove(&server)).flatten() {
             match result {
                 Err(refusal) => {
                     self.tell(CallEvent::Refused { status: refusal.status });
@@ -127,6 +133,19 @@ impl B2bua {
             }
         }
         self.work(now);
+    }
+
+    /// Requests that nobody has admitted in time.
+    pub(super) fn give_up_admitting(&mut self, now: Moment) {
+        while let Some((_, server)) = self.admitting.pop_front_if(|(at, _)| *at <= now) {
+            if let Some(Served::Admitting { request, .. }) =
+                self.servers.get(&server).filter(|s| matches!(s, Served::Admitting { .. }))
+            {
+                let request = request.clone();
+                self.servers.remove(&server);
+                self.turn_away(server, &request, busy(), now);
+            }
+        }
     }
 
     /// What we can do (RFC 3261 section 11.2, SDP-52).
@@ -150,20 +169,21 @@ impl B2bua {
 
     /// An INVITE begins a call.
     fn begin(&mut self, server: ServerId, request: Request, flow: FlowId, admission: Admission, now: Moment) {
-        let refuse = |status| (status, Vec::new());
+        if self.is_full() {
+            return self.turn_away(server, &request, busy(), now);
+        }
         let found = match body::find(&request.headers, &request.body, &BODY) {
             Ok(found) => found,
-            Err(fault) => return self.turn_away(server, &request, refuse(fault.status().0), now),
+            Err(fault) => return self.turn_away(server, &request, (fault.status().0, accepting(fault)), now),
         };
         let mut scratch = Headers::default();
         if let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {
-            let headers = vec![("Min-SE", small.minimum.as_secs().to_string())];
-            return self.turn_away(server, &request, (422, headers), now);
+            return self.turn_away(server, &request, (422, vec![("Min-SE", small.min_se())]), now);
         }
         let contact = self.settings.contacts.value(flow.protocol, flow.remote.is_ipv6());
         let tag = self.token();
         if Dialog::answering(&request, &tag, &contact).is_err() {
-            return self.turn_away(server, &request, refuse(400), now);
+            return self.turn_away(server, &request, (400, Vec::new()), now);
         }
         let key = CallKey(self.next_call);
         self.next_call += 1;
@@ -180,22 +200,11 @@ impl B2bua {
             open: None,
             exchanges: 0,
             inviting: Some(Inviting {
-                from: Side::A,
-                server,
-                offerless: found.is_none(),
                 initial: true,
-                client: None,
-                sent: None,
-                asking: None,
-                targets: Default::default(),
-                route: Vec::new(),
                 request_uri: request.uri.clone(),
-                forks: Vec::new(),
-                negotiated: false,
-                to_acknowledge: None,
-                taken: None,
+                routed_by: now + STEP,
                 realm: admission.realm,
-                request: request.clone(),
+                ..Inviting::new(Side::A, server, request.clone(), found.is_none(), self.settings.timers)
             }),
             anchor: true,
             user,
@@ -211,6 +220,7 @@ impl B2bua {
         self.servers.insert(server, Served::Invite { call: key, side: Side::A });
         self.tell(CallEvent::Began);
         self.outputs.push_back(Output::Route { call: key, uri: request.uri, routes });
+        self.arm(key);
     }
 
     /// The answer to [`Output::Route`].
@@ -221,7 +231,8 @@ impl B2bua {
 
     fn go_to(&mut self, key: CallKey, result: Result<Routed, Refusal>, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(inviting) = call.inviting.as_mut().filter(|i| i.initial && i.client.is_none()) else { return };
+        let Some(inviting) = call.inviting.as_mut().filter(|i| i.routed_by != Moment::FAR) else { return };
+        inviting.routed_by = Moment::FAR;
         let routed = match result {
             Ok(routed) if !routed.targets.is_empty() => routed,
             other => {
@@ -240,6 +251,8 @@ impl B2bua {
         if let Some(protocol) = routed.protocol {
             call.media.demand(Side::B, protocol);
         }
+        self.aim_at_next(key);
+        self.arm(key);
         self.carry_invite(key, now);
     }
 
@@ -250,12 +263,7 @@ impl B2bua {
             return self.answer(server, &request, 481, &[], now);
         };
         let Some(of) = dialog::key_of_request(&request) else { return };
-        let early = call.inviting.as_mut().and_then(|i| {
-            let forks = i.forks.iter_mut().flat_map(|f| [&mut f.near, &mut f.far]);
-            forks.into_iter().find(|d| d.key() == of)
-        });
-        let confirmed = call.legs[side as usize].dialog.as_mut().filter(|d| d.key() == of);
-        let Some(dialog) = confirmed.or(early) else {
+        let Some(dialog) = call.dialog_mut(&of) else {
             return self.answer(server, &request, 481, &[], now);
         };
         if dialog.admit(&request).is_err() {

@@ -82,7 +82,7 @@ pub fn replace(body: &Bytes, place: &Place, description: &[u8]) -> Bytes {
         .map(|digits| {
             let old = body.get(digits.clone()).unwrap_or_default();
             multipart::digits(old)
-                .and_then(|length| (length + description.len()).checked_sub(before))
+                .and_then(|length| length.checked_add(description.len())?.checked_sub(before))
                 .map_or_else(|| old.to_vec(), |length| length.to_string().into_bytes())
         })
         .collect();

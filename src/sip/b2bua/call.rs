@@ -7,7 +7,7 @@ use super::dialog::{Dialog, DialogKey};
 use super::event::Cause;
 use super::exchange::Exchange;
 use super::media::Media;
-use super::session_timer::SessionTimer;
+use super::session_timer::{SessionTimer, Wishes};
 use crate::moment::Moment;
 use crate::relay::Side;
 use crate::sip::message::{Headers, Request, Response};
@@ -99,13 +99,22 @@ pub(super) struct Inviting {
     pub(super) request_uri: String,
     pub(super) route: Vec<String>,
     pub(super) forks: Vec<Fork>,
-    /// Offer and answer of this INVITE are done: what comes again is a repetition.
-    pub(super) negotiated: bool,
+    /// Offer and answer of this INVITE are done with this fork: what it says again is a repetition.
+    pub(super) negotiated: Option<usize>,
     /// A 2xx of the other side, which waits for the first side's ACK with its answer.
     pub(super) to_acknowledge: Option<Waiting2xx>,
-    /// The callee's tag in the 2xx that is under way back.
-    pub(super) taken: Option<String>,
+    /// The 2xx of the other side.
+    pub(super) taken: Option<Box<Response>>,
+    /// Whether ours has gone back.
+    pub(super) is_answered: bool,
     pub(super) realm: Option<std::sync::Arc<str>>,
+    /// When routing counts as failed; never once it is done.
+    pub(super) routed_by: Moment,
+    /// Number of our next INVITE outside of a dialog.
+    pub(super) number: u32,
+    /// What we ask of the other side's session timer, and how often it wanted more.
+    pub(super) wishes: Wishes,
+    pub(super) raised: u8,
 }
 
 /// The 2xx of a late offer.
@@ -120,6 +129,17 @@ pub(super) struct Fork {
     pub(super) far: Dialog,
     /// With the caller.
     pub(super) near: Dialog,
+    /// What it answered in a reliable response.
+    pub(super) answer: Option<Vec<u8>>,
+}
+
+/// What is left of an INVITE that nobody waits for any more: a 2xx of any fork but the one that won is acknowledged and ended.
+pub(super) struct Late {
+    /// Early dialogs, and last the one before anyone answered.
+    pub(super) dialogs: Vec<Dialog>,
+    pub(super) way: Way,
+    /// Tag of the fork that the call goes on with.
+    pub(super) won: Option<String>,
 }
 
 /// Whose a dialog is.
@@ -148,11 +168,17 @@ pub(super) enum Asked {
     /// A request of `from`, passed on. Its answer may have a description.
     Passed { call: CallKey, from: Side, server: ServerId },
     /// A refresh of ours toward this side.
-    Refresh { call: CallKey, side: Side, cseq: u32 },
-    /// An INVITE that nobody waits for any more: a 2xx is acknowledged and ended.
-    Abandoned { asking: Box<Dialog>, way: Way },
-    /// An INVITE whose call goes on with another fork.
-    Won { asking: Box<Dialog>, way: Way, tag: Option<String> },
+    Refresh { call: CallKey, side: Side, refresh: Box<Refresh> },
+    /// An INVITE that is over.
+    Late(Box<Late>),
+}
+
+/// What a refresh said.
+pub(super) struct Refresh {
+    pub(super) request: Request,
+    pub(super) wishes: Wishes,
+    /// How often the other side wanted a longer interval.
+    pub(super) raised: u8,
 }
 
 /// An exchange under way.
@@ -160,6 +186,10 @@ pub(super) struct Open {
     pub(super) number: u64,
     pub(super) exchange: Option<Box<Exchange>>,
     pub(super) stage: Stage,
+    /// The fork whose INVITE or response has the offer; none if another request has it.
+    pub(super) of_invite: Option<usize>,
+    /// When what it waits for counts as failed; never while that is the other side.
+    pub(super) until: Moment,
 }
 
 /// How far it is.
@@ -193,7 +223,10 @@ impl Call {
     /// When it must be woken.
     pub(super) fn deadline(&self) -> Moment {
         let failing = self.failing.map(|(at, _)| at);
-        self.legs.iter().map(|leg| leg.due).chain(failing).min().unwrap_or(Moment::FAR)
+        let open = self.open.as_ref().map(|open| open.until);
+        let routed = self.inviting.as_ref().map(|inviting| inviting.routed_by);
+        let due = self.legs.iter().map(|leg| leg.due);
+        due.chain(failing).chain(open).chain(routed).min().unwrap_or(Moment::FAR)
     }
 
     pub(super) fn leg(&self, side: Side) -> &Leg {
@@ -202,6 +235,13 @@ impl Call {
 
     pub(super) fn leg_mut(&mut self, side: Side) -> &mut Leg {
         &mut self.legs[side as usize]
+    }
+
+    /// The dialog of this key, be it early.
+    pub(super) fn dialog_mut(&mut self, key: &DialogKey) -> Option<&mut Dialog> {
+        let confirmed = self.legs.iter_mut().filter_map(|leg| leg.dialog.as_mut());
+        let early = self.inviting.iter_mut().flat_map(|i| i.forks.iter_mut().flat_map(|f| [&mut f.near, &mut f.far]));
+        confirmed.chain(early).find(|dialog| dialog.key() == *key)
     }
 
     /// All dialogs that lead to it.
@@ -213,6 +253,38 @@ impl Call {
 }
 
 impl Inviting {
+    pub(super) fn new(from: Side, server: ServerId, request: Request, offerless: bool, wishes: Wishes) -> Inviting {
+        Inviting {
+            from,
+            server,
+            request,
+            initial: false,
+            offerless,
+            client: None,
+            sent: None,
+            asking: None,
+            targets: VecDeque::new(),
+            request_uri: String::new(),
+            route: Vec::new(),
+            forks: Vec::new(),
+            negotiated: None,
+            to_acknowledge: None,
+            taken: None,
+            is_answered: false,
+            realm: None,
+            routed_by: Moment::FAR,
+            number: 1,
+            wishes,
+            raised: 0,
+        }
+    }
+
+    /// What is left when nobody waits for it.
+    pub(super) fn late(&self, way: Way, won: Option<String>) -> Late {
+        let dialogs = self.forks.iter().map(|f| &f.far).chain(&self.asking).cloned().collect();
+        Late { dialogs, way, won }
+    }
+
     /// The fork whose callee has this tag.
     pub(super) fn fork_of(&self, tag: Option<&str>) -> Option<usize> {
         self.forks.iter().position(|f| f.far.key().remote_tag.as_deref() == tag)

@@ -3,17 +3,21 @@
 
 use std::sync::Arc;
 
-use super::body;
-use super::call::{Call, Carried, Open, Stage};
+use super::call::{Call, Carried, Open, Served, Stage};
 use super::event::{Cause, EndedBy};
-use super::exchange::Want;
-use super::media::{AnchorRef, Media, Plan};
-use super::{B2bua, CallKey, Output, Ticket, admission};
+use super::exchange::{Exchange, Want};
+use super::media::{AnchorRef, Media};
+use super::{B2bua, CallKey, Output, STEP, Ticket};
 use crate::moment::Moment;
 use crate::relay::{AnchorError, AnchorWish, Reserved, SessionEnd, Side};
 use crate::sdp::Refusal;
 
 impl Open {
+    /// Whether this side owes the answer now.
+    pub(super) fn is_awaiting(&self, side: Side) -> bool {
+        matches!(self.stage, Stage::Awaiting) && self.from() == Some(side.other())
+    }
+
     /// Who offered.
     pub(super) fn from(&self) -> Option<Side> {
         match &self.stage {
@@ -29,12 +33,15 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(&key) else { return };
         match &call.open {
             None => self.offered(key, from, text, next, now),
-            Some(open) if open.from() == Some(from.other()) && matches!(open.stage, Stage::Awaiting) => {
-                self.answered_with(key, &text, next, now);
-            }
-            // Both want to speak (RFC 3311 section 5.2): who has the open offer is told to wait, the other one to give way.
+            Some(open) if open.is_awaiting(from) => self.answered_with(key, &text, next, now),
+            // Both want to speak (RFC 3311 section 5.2): who has the open offer is told to wait, the other one to give way. In
+            // a response it is no offer at all.
             Some(open) => {
-                let status = if open.from() == Some(from) { 500 } else { 491 };
+                let status = match &next {
+                    Carried::Invite | Carried::Request { .. } if open.from() == Some(from) => 500,
+                    Carried::Invite | Carried::Request { .. } => 491,
+                    _ => 502,
+                };
                 self.misfit(key, next, Refusal { status, warning: None }, now);
             }
         }
@@ -46,7 +53,14 @@ impl B2bua {
         let number = call.exchanges;
         let uris = Media::own_uris(&self.settings.media, &offer);
         let look_up = !uris.is_empty();
-        call.open = Some(Open { number, exchange: None, stage: Stage::LookingUp { from, offer, next } });
+        let of_invite = match &next {
+            Carried::Invite => Some(0),
+            Carried::InviteResponse { fork, .. } => Some(*fork),
+            _ => None,
+        };
+        let stage = Stage::LookingUp { from, offer, next };
+        call.open = Some(Open { number, exchange: None, stage, of_invite, until: now + STEP });
+        self.arm(key);
         let ticket = Ticket { call: key, exchange: number, line: 0, side: from };
         if look_up {
             self.outputs.push_back(Output::LookUp { ticket, uris });
@@ -58,15 +72,32 @@ impl B2bua {
     /// What becomes of an offer, now that the tokens in it are known.
     pub(super) fn plan_with(&mut self, ticket: Ticket, living: Vec<Arc<[u8]>>, now: Moment) {
         let Some(call) = current(&mut self.calls, ticket) else { return };
-        let Some(Open { stage: Stage::LookingUp { from, offer, next }, number, .. }) = call.open.take() else { return };
-        let key = ticket.call;
+        let Some(open) = call.open.take_if(|open| matches!(open.stage, Stage::LookingUp { .. })) else { return };
+        let Stage::LookingUp { from, offer, next } = open.stage else { return };
+        let (key, number) = (ticket.call, open.number);
+        let refreshes = match &next {
+            Carried::Invite => true,
+            Carried::Request { server } => {
+                matches!(self.servers.get(server), Some(Served::Passed { request, .. }) if request.method == "UPDATE")
+            }
+            _ => false,
+        };
+        let answer = call.media.refresh(&self.settings.media, from, &offer).filter(|_| refreshes);
+        if let Some(said) = answer {
+            return self.repeat(key, next, said, now);
+        }
         match call.media.plan(&self.settings.media, from, &offer, &living, call.anchor) {
             Err(refusal) => self.misfit(key, next, refusal, now),
-            Ok(Plan::Repeat(said)) => self.repeat(key, next, said, now),
-            Ok(Plan::Exchange(exchange)) => {
+            Ok(exchange) => {
                 let wants = exchange.wants();
                 let stage = Stage::Preparing { next, left: wants.len(), failed: None };
-                call.open = Some(Open { number, exchange: Some(exchange), stage });
+                call.open = Some(Open {
+                    exchange: Some(exchange),
+                    stage,
+                    number,
+                    of_invite: open.of_invite,
+                    until: open.until,
+                });
                 for want in wants {
                     self.want(key, number, want);
                 }
@@ -127,7 +158,11 @@ impl B2bua {
             }
         };
         if let Some(at) = made {
-            self.anchors.insert(at, ticket.call);
+            if error.is_none() {
+                self.anchors.insert(at, ticket.call);
+            } else {
+                self.outputs.push_back(Output::Release { at, end: SessionEnd::Cancelled });
+            }
         }
         self.count_down(ticket, error);
         self.go_on_preparing(ticket.call, now);
@@ -169,7 +204,9 @@ impl B2bua {
             (None, Some(exchange)) => call.media.say(&self.settings.media, exchange),
             (None, None) => return,
         };
+        open.until = Moment::FAR;
         call.open = Some(open);
+        self.arm(key);
         match said {
             Ok(said) => self.forward(key, next, Some(said), now),
             Err(refusal) => {
@@ -179,7 +216,8 @@ impl B2bua {
         }
     }
 
-    fn answered_with(&mut self, key: CallKey, text: &[u8], next: Carried, now: Moment) {
+    /// The answer to the open offer.
+    pub(super) fn answered_with(&mut self, key: CallKey, text: &[u8], next: Carried, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(open) = call.open.as_mut() else { return };
         let Some(exchange) = open.exchange.as_mut() else { return };
@@ -192,6 +230,8 @@ impl B2bua {
         };
         let (number, left) = (open.number, concluded.terms.len());
         open.stage = Stage::Concluding { next, answer: concluded.answer, left, failed: None };
+        open.until = now + STEP;
+        self.arm(key);
         for (line, (at, side, terms)) in concluded.terms.into_iter().enumerate() {
             let ticket = Ticket { call: key, exchange: number, line, side };
             self.outputs.push_back(Output::Set { ticket, at, side, terms });
@@ -218,14 +258,13 @@ impl B2bua {
         };
         if let Some((side, error)) = failed {
             let offerer = exchange.from == side;
-            call.open = Some(Open { number: open.number, exchange: Some(exchange), stage: Stage::Awaiting });
-            self.abandon_exchange(key);
+            self.undo(&exchange);
+            self.arm(key);
             return self.misfit(key, next, unusable(error, offerer), now);
         }
+        call.settled(open.of_invite, &next, exchange.answered.clone());
         let ended = call.media.commit(*exchange);
-        if let Some(inviting) = call.inviting.as_mut().filter(|_| of_invite(&next)) {
-            inviting.negotiated = true;
-        }
+        self.arm(key);
         for at in ended {
             self.outputs.push_back(Output::Release { at, end: SessionEnd::Bye });
         }
@@ -284,9 +323,9 @@ impl B2bua {
             .collect();
         match next {
             Carried::Invite => self.give_up_invite(key, refusal.status, &headers, now),
-            Carried::InviteResponse { response, fork, client } => {
+            Carried::InviteResponse { response, client, .. } => {
                 let status = refusal.status;
-                self.reject_answer(key, (response, fork, client), (status, &headers), now);
+                self.reject_answer(key, (&response, client), (status, &headers), now);
             }
             Carried::Ack { .. } => self.end(key, Cause::Negotiation, EndedBy::Us, now),
             Carried::Request { server } => self.refuse_passed_with(server, refusal.status, &headers, now),
@@ -300,13 +339,57 @@ impl B2bua {
     /// An exchange comes to nothing: what it made is given back, all else stays as it was.
     pub(super) fn abandon_exchange(&mut self, key: CallKey) {
         let Some(open) = self.calls.get_mut(&key).and_then(|c| c.open.take()) else { return };
-        let Some(exchange) = open.exchange else { return };
+        if let Some(exchange) = open.exchange {
+            self.undo(&exchange);
+        }
+        self.arm(key);
+    }
+
+    /// The same, if the INVITE that is under way or a response to it made the offer.
+    pub(super) fn abandon_offer_of_invite(&mut self, key: CallKey) {
+        if self.calls.get(&key).and_then(|c| c.open.as_ref()).is_some_and(|open| open.of_invite.is_some()) {
+            self.abandon_exchange(key);
+        }
+    }
+
+    fn undo(&mut self, exchange: &Exchange) {
         let (release, withdraw) = exchange.undo();
         for at in release {
             self.outputs.push_back(Output::Release { at, end: SessionEnd::Cancelled });
         }
         for (at, side) in withdraw {
             self.outputs.push_back(Output::Withdraw { at, side });
+        }
+    }
+
+    /// What an exchange waits for did not come in time.
+    pub(super) fn give_up_exchange(&mut self, key: CallKey, now: Moment) {
+        let overdue = |open: &mut Open| open.until <= now;
+        let Some(open) = self.calls.get_mut(&key).and_then(|c| c.open.take_if(overdue)) else { return };
+        if let Some(exchange) = &open.exchange {
+            self.undo(exchange);
+        }
+        self.arm(key);
+        match open.stage {
+            Stage::LookingUp { next, .. } | Stage::Preparing { next, .. } | Stage::Concluding { next, .. } => {
+                self.misfit(key, next, Refusal { status: 500, warning: None }, now);
+            }
+            Stage::Awaiting => {}
+        }
+    }
+}
+
+impl Call {
+    /// An offer has its answer; if it was in the INVITE that is under way, or in a response to it, with this fork.
+    fn settled(&mut self, of_invite: Option<usize>, next: &Carried, answer: Option<Vec<u8>>) {
+        let (Some(fork), Some(inviting)) = (of_invite, self.inviting.as_mut()) else { return };
+        let fork = match next {
+            Carried::InviteResponse { fork, .. } => *fork,
+            _ => fork,
+        };
+        inviting.negotiated = Some(fork);
+        if let Some(fork) = inviting.forks.get_mut(fork) {
+            fork.answer = answer;
         }
     }
 }
@@ -316,11 +399,6 @@ fn current(calls: &mut std::collections::HashMap<CallKey, Call>, ticket: Ticket)
     let call = calls.get_mut(&ticket.call)?;
     let open = call.open.as_ref().is_some_and(|o| o.number == ticket.exchange);
     open.then_some(call)
-}
-
-/// Whether this message settles the offer of the INVITE that is under way.
-fn of_invite(next: &Carried) -> bool {
-    matches!(next, Carried::InviteResponse { .. } | Carried::Ack { .. })
 }
 
 /// No room for another session.
@@ -342,10 +420,4 @@ fn unusable(error: AnchorError, offerer: bool) -> Refusal {
         AnchorError::Target | AnchorError::Policy => Refusal { status: 488, warning: Some((399, error.to_string())) },
         other => capacity(other),
     }
-}
-
-/// Where the description of a message is, if it has one that can be found.
-pub(super) fn description_of(of: &impl super::invite::Bodied) -> Result<Option<Vec<u8>>, body::BodyFault> {
-    let place = body::find(of.headers(), of.body(), &admission::BODY)?;
-    Ok(place.map(|place| body::octets(of.body(), &place).to_vec()))
 }

@@ -17,6 +17,8 @@ pub(super) struct Exchange {
     pub(super) said: Option<Vec<u8>>,
     /// The answer, as it came.
     pub(super) answered: Option<Vec<u8>>,
+    /// The answer, as it goes on.
+    pub(super) replied: Option<Vec<u8>>,
     pub(super) lines: Vec<Planned>,
 }
 
@@ -135,7 +137,7 @@ impl Planned {
 
 impl Exchange {
     pub(super) fn new(from: Side, heard: Vec<u8>, lines: Vec<Planned>) -> Exchange {
-        Exchange { from, heard, said: None, answered: None, lines }
+        Exchange { from, heard, said: None, answered: None, replied: None, lines }
     }
 
     /// What is needed before the offer can go on.
@@ -174,6 +176,18 @@ impl Exchange {
         anchored.uris[side as usize] = uri;
         renewed[side as usize] = true;
         true
+    }
+
+    /// A leg's link is gone while it is open.
+    pub(super) fn lose(&mut self, at: AnchorRef, side: Side) {
+        for line in &mut self.lines {
+            if let Planned::Goes { anchored, renewed, .. } = line
+                && anchored.at == at
+                && !renewed[side as usize]
+            {
+                anchored.lost[side as usize] = true;
+            }
+        }
     }
 
     /// What has to be taken back if nothing comes of the exchange: anchors that began, URIs that were renewed.

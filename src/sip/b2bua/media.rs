@@ -1,7 +1,7 @@
 //! The media of a call: one line for each m-line, and what an offer and its answer make of them (RFC 3264).
 //!
-//! Nothing here changes before an exchange is complete: an [`Exchange`] collects what is planned, and [`Media::commit`] or
-//! [`Media::abandon`] decide. So a refused offer leaves everything as it was (RFC 3261 section 14.1).
+//! Nothing here changes before an exchange is complete: an [`Exchange`] collects what is planned, and [`Media::commit`]
+//! is the end of it. So a refused offer leaves everything as it was (RFC 3261 section 14.1).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,16 @@ struct Spoken {
     protocol: Option<Protocol>,
     /// The last description of the other end that was accepted.
     heard: Option<Vec<u8>>,
+    /// What it has accepted of ours.
+    said: Option<Said>,
+}
+
+/// A description of ours that was accepted.
+#[derive(Clone, Debug)]
+struct Said {
+    text: Vec<u8>,
+    /// Whether we offered it: an answer may not say the same (RFC 6135 section 4.2.2).
+    offered: bool,
 }
 
 /// One m-line.
@@ -101,14 +111,6 @@ pub(super) struct Anchored {
     pub(super) lost: [bool; 2],
 }
 
-/// What an offer leads to.
-pub(super) enum Plan {
-    /// Nothing changed: this is the answer, and nothing goes on.
-    Repeat(Vec<u8>),
-    /// It goes on.
-    Exchange(Box<Exchange>),
-}
-
 /// What an answer leads to.
 pub(super) struct Concluded {
     /// The answer for the side that offered.
@@ -123,7 +125,7 @@ impl Media {
         let spoken = |number| {
             let host = settings.authorities.first().map_or("localhost", |a| &*a.host);
             let origin = Origin::new(number, address(host, Family::V4));
-            Spoken { origin, family: Family::V4, secure: false, protocol: None, heard: None }
+            Spoken { origin, family: Family::V4, secure: false, protocol: None, heard: None, said: None }
         };
         Media { lines: Vec::new(), sides: numbers.map(spoken) }
     }
@@ -154,6 +156,11 @@ impl Media {
         self.lines.iter().any(|line| line.other)
     }
 
+    /// Whether something of the call lives beside this anchor.
+    pub(super) fn goes_on_without(&self, at: AnchorRef) -> bool {
+        self.has_others() || self.anchors().any(|other| other != at)
+    }
+
     /// A leg's link is gone.
     pub(super) fn lose(&mut self, at: AnchorRef, side: Side) {
         for anchored in self.lines.iter_mut().filter_map(|l| l.anchor.as_mut()).filter(|a| a.at == at) {
@@ -168,9 +175,63 @@ impl Media {
         }
     }
 
-    /// What we said last to a side.
+    /// What we said last to a side, and was accepted there.
     pub(super) fn repeat(&self, side: Side) -> Option<Vec<u8>> {
-        self.sides[side as usize].origin.repeat()
+        self.sides[side as usize].said.as_ref().map(|said| said.text.clone())
+    }
+
+    /// The answer to an offer that says nothing new: what we said last (SDP-12); none if there is something to do.
+    pub(super) fn refresh(&mut self, settings: &MediaSettings, from: Side, text: &[u8]) -> Option<Vec<u8>> {
+        let limits = &settings.rules.limits;
+        let now = Description::parse(text, limits).ok()?;
+        let before = Description::parse(self.sides[from as usize].heard.as_deref()?, limits).ok()?;
+        let lost = self.lines.iter().filter_map(|l| l.anchor.as_ref()).any(|a| a.lost.contains(&true));
+        if lost || sdp::update(&before, &now) != Ok(Update::Refresh) {
+            return None;
+        }
+        let said = self.sides[from as usize].said.clone()?;
+        if !said.offered {
+            return Some(said.text);
+        }
+        let text = self.answer_with_known(settings, from, &now)?;
+        self.sides[from as usize].said = Some(Said { text: text.clone(), offered: false });
+        Some(text)
+    }
+
+    /// Our answer to this offer, made of what the other side said last.
+    fn answer_with_known(&mut self, settings: &MediaSettings, from: Side, offer: &Description<'_>) -> Option<Vec<u8>> {
+        let rules = self.rules(settings, from);
+        let heard = self.sides[from.other() as usize].heard.clone()?;
+        let received = Description::parse(&heard, &rules.limits).ok()?;
+        let lines = received.media_lines().iter().enumerate();
+        let slots: Vec<Slot<'_>> = lines
+            .map(|(index, media)| {
+                let known = self.lines.get(index);
+                match known.and_then(|line| line.anchor.as_ref()) {
+                    Some(anchored) if !media.is_zero() => Slot::Anchor(&anchored.uris[from as usize]),
+                    None if !media.is_zero() && !known.is_some_and(|line| line.other) => Slot::Refuse,
+                    _ => Slot::Keep,
+                }
+            })
+            .collect();
+        let our = self.our_address(settings, from);
+        let toward = Toward {
+            address: &our,
+            fingerprints: &settings.fingerprints,
+            content: &rules.content,
+            interworking: rules.interworking.is_some(),
+        };
+        let draft = sdp::rewrite_answer(&received, offer, &slots, &toward).ok()?;
+        Some(self.sides[from as usize].origin.issue(draft))
+    }
+
+    /// The offer of this side once more, for another answer; what it says to the other side was said.
+    pub(super) fn offer_again(&mut self, settings: &MediaSettings, from: Side, anchor: bool) -> Option<Box<Exchange>> {
+        let heard = self.sides[from as usize].heard.clone()?;
+        let living = Media::own_uris(settings, &heard);
+        let mut exchange = self.plan(settings, from, &heard, &living, anchor).ok()?;
+        self.say(settings, &mut exchange).ok()?;
+        Some(exchange)
     }
 
     fn rules(&self, settings: &MediaSettings, side: Side) -> Rules {
@@ -198,19 +259,13 @@ impl Media {
         text: &[u8],
         living: &[Arc<[u8]>],
         anchoring: bool,
-    ) -> Result<Plan, Refusal> {
+    ) -> Result<Box<Exchange>, Refusal> {
         let rules = Rules { anchoring, ..self.rules(settings, from) };
         let now = Description::parse(text, &rules.limits)?;
         let heard = self.sides[from as usize].heard.as_deref();
         let before = heard.and_then(|text| Description::parse(text, &rules.limits).ok());
         if let Some(before) = &before {
-            let lost = self.lines.iter().filter_map(|l| l.anchor.as_ref()).any(|a| a.lost.contains(&true));
-            if sdp::update(before, &now)? == Update::Refresh
-                && !lost
-                && let Some(said) = self.repeat(from)
-            {
-                return Ok(Plan::Repeat(said));
-            }
+            sdp::update(before, &now)?;
         }
         let offer = Offer::assess(&now, &rules, |uri| ownership(settings, uri, living));
         if let Some(refusal) = offer.refusal(&now) {
@@ -232,7 +287,7 @@ impl Media {
                 Offered::Refused(_) => Planned::Refused { ends: anchored.map(|a| a.at) },
             });
         }
-        Ok(Plan::Exchange(Box::new(Exchange::new(from, text.to_vec(), lines))))
+        Ok(Box::new(Exchange::new(from, text.to_vec(), lines)))
     }
 
     /// The offer as the other side gets it, once the exchange has all URIs.
@@ -295,16 +350,19 @@ impl Media {
             interworking: self.rules(settings, from).interworking.is_some(),
         };
         let draft = sdp::rewrite_answer(&received, &offer, &slots, &toward).map_err(mistake)?;
-        exchange.answered = Some(text.to_vec());
         let answer = self.sides[from as usize].origin.issue(draft);
+        exchange.answered = Some(text.to_vec());
+        exchange.replied = Some(answer.clone());
         Ok(Concluded { answer, terms })
     }
 
     /// The exchange is complete. What it ended is given back, for release.
     pub(super) fn commit(&mut self, exchange: Exchange) -> Vec<AnchorRef> {
-        let Exchange { from, heard, answered, lines, .. } = exchange;
-        self.sides[from as usize].heard = Some(heard);
-        self.sides[from.other() as usize].heard = answered;
+        let Exchange { from, heard, answered, said, replied, lines } = exchange;
+        let of = |text: Option<Vec<u8>>, offered| text.map(|text| Said { text, offered });
+        let [offerer, answerer] = [from, from.other()].map(|side| side as usize);
+        (self.sides[offerer].heard, self.sides[offerer].said) = (Some(heard), of(replied, false));
+        (self.sides[answerer].heard, self.sides[answerer].said) = (answered, of(said, true));
         let mut ended = Vec::new();
         self.lines.resize_with(lines.len().max(self.lines.len()), Line::default);
         for (line, planned) in self.lines.iter_mut().zip(lines) {
@@ -312,7 +370,17 @@ impl Media {
             line.other = planned.is_other();
             line.anchor = planned.into_anchored();
         }
+        self.remember_protocol(from);
         ended
+    }
+
+    /// Where the route says what one side speaks, the other one goes on with what it offered.
+    fn remember_protocol(&mut self, from: Side) {
+        if self.sides[from.other() as usize].protocol.is_some()
+            && let Some(anchored) = self.lines.iter().find_map(|line| line.anchor.as_ref())
+        {
+            self.sides[from as usize].protocol = Some(anchored.uris[from as usize].protocol());
+        }
     }
 
     fn our_address(&self, settings: &MediaSettings, side: Side) -> Address {

@@ -13,34 +13,42 @@
 //! done goes in by name. After each input take the outputs to the end, then wait for the next input or
 //! [`next_timeout`](B2bua::next_timeout).
 //!
-//! * `admission` looks at requests that begin something, `invite` takes an INVITE across and its responses back, `passing` does
-//!   that for everything else in a dialog.
+//! * `admission` looks at requests that begin something. `invite` takes an INVITE across, `responses` what comes back, `forks`
+//!   those who answer beside the first, `acks` the end of it; `passing` does all that for other requests in a dialog.
 //! * `carry` is the one place where descriptions are looked at: whatever message has one. [`media`](self) plans what becomes of
 //!   each m-line, `exchange` is an offer without its answer.
-//! * `ending` is BYE, CANCEL and all that ends a call by itself; `refreshing` the session timers of either leg.
+//! * `ending` is BYE, CANCEL and refusals, `failing` all that ends a call by itself; `refreshing` the session timers of either
+//!   leg.
 //! * [`dialog`], [`body`] and [`session_timer`] are the parts: values without a call.
 
+mod acks;
 mod admission;
 pub mod body;
 mod call;
 mod carry;
 mod copied;
 pub mod dialog;
+mod ended;
 mod ending;
 mod event;
 mod exchange;
+mod failing;
+mod forks;
 mod invite;
 mod media;
 mod passing;
 mod phrase;
 mod refreshing;
+mod responses;
 pub mod session_timer;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
@@ -52,6 +60,7 @@ pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Setting
 
 use self::call::{Asked, Call, Owner, Served};
 use self::dialog::DialogKey;
+use self::ended::Ended;
 use crate::moment::Moment;
 use crate::relay::{AnchorError, AnchorNews, AnchorWish, LegTerms, Reserved, SessionEnd, Side};
 use crate::sip::message::{Message, Request};
@@ -178,8 +187,9 @@ pub struct B2bua {
     dialogs: HashMap<DialogKey, Owner>,
     /// Call-ID and tag of our own INVITEs: one that comes back has gone in a circle.
     asked: HashSet<(String, String)>,
-    /// Dialogs that ended lately, so that a BYE that crosses ours is answered 200 (SDP-78).
-    ended: VecDeque<(Moment, DialogKey)>,
+    ended: Ended,
+    /// Requests that wait to be admitted, in the order of their deadlines.
+    admitting: VecDeque<(Moment, ServerId)>,
     servers: HashMap<ServerId, Served>,
     clients: HashMap<ClientId, Asked>,
     /// Whose an anchor is, until it has told its end.
@@ -189,8 +199,8 @@ pub struct B2bua {
     draining: bool,
 }
 
-/// Dialogs that are remembered after their end.
-const MOST_ENDED: usize = 16_384;
+/// What others do for us is done by then, or counts as failed: admission, routing, commands about anchors.
+const STEP: Duration = Duration::from_secs(10);
 
 impl B2bua {
     /// Nothing is going on yet. Tags, Call-IDs and branches follow from the seed, which must be secret.
@@ -206,7 +216,8 @@ impl B2bua {
             next_call: 0,
             dialogs: HashMap::new(),
             asked: HashSet::new(),
-            ended: VecDeque::new(),
+            ended: Ended::default(),
+            admitting: VecDeque::new(),
             servers: HashMap::new(),
             clients: HashMap::new(),
             anchors: HashMap::new(),
@@ -246,16 +257,16 @@ impl B2bua {
             self.call_timeout(key, now);
             self.work(now);
         }
-        while self.ended.front().is_some_and(|(at, _)| *at <= now) || self.ended.len() > MOST_ENDED {
-            self.ended.pop_front();
-        }
+        self.give_up_admitting(now);
+        self.ended.expire(now);
+        self.work(now);
     }
 
     /// When [`timeout`](B2bua::timeout) is due.
     pub fn next_timeout(&self) -> Option<Moment> {
         let calls = self.timers.first().map(|(at, _)| *at);
-        let ended = self.ended.front().map(|(at, _)| *at);
-        [self.transactions.next_timeout(), calls, ended].into_iter().flatten().min()
+        let admitting = self.admitting.front().map(|(at, _)| *at);
+        [self.transactions.next_timeout(), calls, admitting, self.ended.next()].into_iter().flatten().min()
     }
 
     /// The next thing to do.
@@ -321,14 +332,12 @@ impl B2bua {
                     self.outputs.push_back(Output::Transmit { octets, way, of });
                 }
                 transaction::Output::Request { id, request, flow } => self.requested(id, request, flow, now),
-                transaction::Output::Acknowledged { id, ack } => self.acknowledged(id, Some(&ack), now),
+                transaction::Output::Acknowledged { id, ack } => self.acknowledged(id, &ack, now),
                 transaction::Output::Unacknowledged { id } => self.unacknowledged(id, now),
                 transaction::Output::Cancelled { id } => self.cancelled(id, now),
                 transaction::Output::Response { id, response, flow } => self.responded(id, response, flow, now),
-                transaction::Output::Failed { id, why } => self.failed(id, why, now),
-                transaction::Output::Ended { id } => {
-                    self.clients.remove(&id);
-                }
+                transaction::Output::Failed { id, .. } => self.failed(id, now),
+                transaction::Output::Ended { id } => self.over(id, now),
             }
         }
     }

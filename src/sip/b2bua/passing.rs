@@ -1,16 +1,16 @@
 //! Requests of one dialog passed to the other: UPDATE, PRACK, INFO, MESSAGE, OPTIONS (RFC 3311, RFC 3262, RFC 6086, RFC 3428).
 
 use super::call::{Asked, Carried, Served};
-use super::carry::description_of;
 use super::copied;
 use super::dialog::{self, Dialog};
 use super::event::{Cause, EndedBy};
-use super::invite::{complete, drop_type, set_body};
 use super::phrase::phrase;
 use super::session_timer;
+use super::written::{accepting, complete, description_of, set_body};
 use super::{B2bua, CallKey};
 use crate::moment::Moment;
 use crate::relay::Side;
+use crate::sdp::Refusal;
 use crate::sip::message::{Headers, Request, Response, cseq};
 use crate::sip::transaction::{ClientId, ServerId};
 
@@ -18,31 +18,34 @@ impl B2bua {
     /// A request other than INVITE and BYE, of this side.
     pub(super) fn pass(&mut self, key: CallKey, side: Side, server: ServerId, request: Request, now: Moment) {
         let update = request.method == "UPDATE";
-        if update {
-            let mut scratch = Headers::default();
-            if let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {
-                let minimum = small.minimum.as_secs().to_string();
-                return self.answer(server, &request, 422, &[("Min-SE", &minimum)], now);
-            }
+        let mut scratch = Headers::default();
+        if update && let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {
+            return self.answer(server, &request, 422, &[("Min-SE", &small.min_se())], now);
         }
         let description = match description_of(&request) {
             Ok(description) => description,
             // Bodies of other kinds are nobody's business here.
-            Err(_) if !update && request.method != "PRACK" => None,
-            Err(fault) => return self.answer(server, &request, fault.status().0, &[], now),
+            Err(_) if !negotiates(&request.method) => None,
+            Err(fault) => {
+                let headers = accepting(fault);
+                let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, &**v)).collect();
+                return self.answer(server, &request, fault.status().0, &headers, now);
+            }
         };
         if update {
-            self.refresh_target(key, side, &request.headers);
+            self.refresh_target_of(key, side, &request);
         }
-        if update && description.is_none() && request.body.is_empty() {
+        if update && request.body.is_empty() {
             // A refresh of this leg alone (RFC 4028 section 7.4).
             return self.answer_with(key, side, server, &request, None, now);
         }
-        if let Some(status) = description.as_ref().and_then(|_| self.overlap(key, side, &request)) {
+        let offers = description.is_some() && negotiates(&request.method);
+        if let Some(status) = self.overlap(key, side, &request).filter(|_| offers) {
             let wait = self.random_below(11).to_string();
             let headers: &[(&str, &str)] = if status == 500 { &[("Retry-After", &wait)] } else { &[] };
             return self.answer(server, &request, status, headers, now);
         }
+        let capabilities = description.is_some() && request.method == "OPTIONS";
         let passed = Served::Passed { call: key, from: side, request: Box::new(request), client: None };
         self.servers.insert(server, passed);
         if let Some(call) = self.calls.get_mut(&key) {
@@ -50,17 +53,25 @@ impl B2bua {
         }
         let next = Carried::Request { server };
         match description {
-            Some(text) => self.carry(key, side, text, next, now),
-            None => self.forward(key, next, None, now),
+            Some(text) if offers => self.carry(key, side, text, next, now),
+            // What this end can do is not what is agreed here, and tells where it is (SDP-99).
+            _ if capabilities => self.forward(key, next, Some(Vec::new()), now),
+            _ => self.forward(key, next, None, now),
         }
     }
 
-    /// Whether an offer comes while another is open (RFC 3311 section 5.2). The answer to a reliable offer comes in a PRACK.
+    /// Whether an offer comes while another is open, or before there can be one (RFC 3311 section 5.2). The answer to a
+    /// reliable offer comes in a PRACK.
     fn overlap(&self, key: CallKey, side: Side, request: &Request) -> Option<u16> {
-        let open = self.calls.get(&key)?.open.as_ref()?;
-        let from = open.from()?;
-        let answers = request.method == "PRACK" && from != side;
-        (!answers).then_some(if from == side { 500 } else { 491 })
+        let call = self.calls.get(&key)?;
+        if call.open.as_ref().is_some_and(|open| request.method == "PRACK" && open.is_awaiting(side)) {
+            return None;
+        }
+        let open = call.open.as_ref().and_then(|open| open.from());
+        let invited = call.inviting.as_ref().filter(|i| i.negotiated.is_none() && !i.is_answered).map(|i| i.from);
+        let refreshed = call.leg(side).refreshing.is_some() && !call.leg(side).update;
+        let from = open.or(invited).or(refreshed.then_some(side.other()))?;
+        Some(if from == side { 500 } else { 491 })
     }
 
     /// Sends a request on.
@@ -82,7 +93,7 @@ impl B2bua {
         {
             out.headers.push("RAck", across(rack, invite_cseq.map(|c| c.number)));
         }
-        set_body(&mut out.body, &**request, description);
+        set_body(&mut out.body, &mut out.headers, &**request, description);
         match self.transactions.request(out, way, now) {
             Ok(sent) => {
                 *client = Some(sent);
@@ -94,9 +105,9 @@ impl B2bua {
 
     /// An offer in a request that was refused comes to nothing.
     fn abandon_own(&mut self, key: CallKey, from: Side, request: &Request) {
-        let offers = matches!(description_of(request), Ok(Some(_)));
+        let offers = negotiates(&request.method) && matches!(description_of(request), Ok(Some(_)));
         let open = self.calls.get(&key).and_then(|c| c.open.as_ref());
-        if offers && open.is_some_and(|o| o.from() == Some(from)) {
+        if offers && open.is_some_and(|o| o.of_invite.is_none() && o.from() == Some(from)) {
             self.abandon_exchange(key);
         }
     }
@@ -108,16 +119,23 @@ impl B2bua {
         if !response.is_provisional() {
             self.clients.remove(&client);
         }
-        let asked = self.servers.get(&server);
-        let update = matches!(asked, Some(Served::Passed { request, .. }) if request.method == "UPDATE");
+        let Some(Served::Passed { request, .. }) = self.servers.get(&server) else { return };
+        let negotiates = negotiates(&request.method) && response.is_success();
+        let offers = negotiates && matches!(description_of(&**request), Ok(Some(_)));
+        let (update, options) = (request.method == "UPDATE", request.method == "OPTIONS");
         if response.is_success() && update {
             self.refresh_target(key, from.other(), &response.headers);
         }
-        let description = if response.is_success() { description_of(&response).ok().flatten() } else { None };
+        let open = self.calls.get(&key).and_then(|c| c.open.as_ref());
+        let awaited = offers && open.is_some_and(|o| o.of_invite.is_none() && o.is_awaiting(from.other()));
+        let description = description_of(&response).ok().flatten();
         let next = Carried::Response { server, response };
         match description {
-            Some(text) => self.carry(key, from.other(), text, next, now),
-            None => self.forward(key, next, None, now),
+            Some(text) if awaited => self.carry(key, from.other(), text, next, now),
+            // An offer without an answer would stay open for ever.
+            None if awaited => self.misfit(key, next, Refusal { status: 502, warning: None }, now),
+            Some(_) if negotiates || options => self.forward(key, next, Some(Vec::new()), now),
+            _ => self.forward(key, next, None, now),
         }
     }
 
@@ -146,10 +164,7 @@ impl B2bua {
                 back.headers.push(name, value);
             }
         }
-        set_body(&mut back.body, response, description);
-        if back.body.is_empty() {
-            drop_type(&mut back.headers);
-        }
+        set_body(&mut back.body, &mut back.headers, response, description);
         let timed = request.method == "UPDATE" && response.is_success();
         let timer = match timed {
             true => session_timer::accept(&self.settings.timers, &request.headers, &mut back.headers).ok().flatten(),
@@ -240,6 +255,12 @@ impl B2bua {
         self.transactions.respond(server, response, now);
         self.begin_timer(key, side, timer.ok().flatten(), now);
     }
+}
+
+/// Whether descriptions in it are offers and answers (RFC 3311, RFC 3262 section 5): in others they are something that two ends
+/// tell each other.
+fn negotiates(method: &str) -> bool {
+    matches!(method, "UPDATE" | "PRACK")
 }
 
 /// The dialog on the other side of a request of `from`.

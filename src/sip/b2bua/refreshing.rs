@@ -1,16 +1,20 @@
 //! Session timers of either leg, and where its requests go (RFC 4028, RFC 3261 section 12.2.1.2).
 
 use super::admission::numeric;
-use super::call::Asked;
+use super::call::{Asked, Refresh};
+use super::dialog;
 use super::event::{Cause, EndedBy};
-use super::session_timer::{self, Refresher, SessionTimer};
+use super::session_timer::{self, SessionTimer, Wishes};
 use super::{B2bua, CallKey, Output};
 use crate::moment::Moment;
 use crate::relay::Side;
-use crate::sip::message::{Headers, Response, cseq};
+use crate::sip::message::{Headers, Request, Response, cseq};
 use crate::sip::transaction::ClientId;
 use crate::sip::way::{Protocol, Way};
 use rand_chacha::rand_core::RngCore;
+
+/// How often one refresh is sent again since the other side wants a longer interval.
+const RAISES: u8 = 3;
 
 impl B2bua {
     /// A random number below `n`.
@@ -21,7 +25,10 @@ impl B2bua {
     /// A leg's session timer begins anew; without one nothing is due.
     pub(super) fn begin_timer(&mut self, key: CallKey, side: Side, timer: Option<SessionTimer>, now: Moment) {
         let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
-        leg.timer = timer.map(|mut timer| {
+        let previous = leg.timer.take();
+        // An early dialog has none: its INVITE agrees on it.
+        leg.timer = timer.filter(|_| leg.dialog.is_some()).map(|timer| {
+            let mut timer = timer.following(previous.as_ref());
             timer.begin(now);
             timer
         });
@@ -34,6 +41,17 @@ impl B2bua {
         let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
         if let Some(dialog) = leg.dialog.as_mut() {
             dialog.refresh_target(headers);
+            self.refresh_way(key, side);
+        }
+    }
+
+    /// The same for the dialog of this request, be it early (RFC 3311 section 5.2).
+    pub(super) fn refresh_target_of(&mut self, key: CallKey, side: Side, request: &Request) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if let Some(dialog) = dialog::key_of_request(request).and_then(|of| call.dialog_mut(&of)) {
+            dialog.refresh_target(&request.headers);
+        }
+        if call.leg(side).dialog.is_some() {
             self.refresh_way(key, side);
         }
     }
@@ -58,27 +76,14 @@ impl B2bua {
         }
     }
 
-    /// A deadline of a call has passed.
-    pub(super) fn call_timeout(&mut self, key: CallKey, now: Moment) {
-        let Some(call) = self.calls.get(&key) else { return };
-        if let Some((_, cause)) = call.failing.filter(|(at, _)| *at <= now) {
-            return self.end(key, cause, EndedBy::Us, now);
-        }
-        for side in Side::BOTH {
-            let Some(leg) = self.calls.get(&key).map(|c| c.leg(side)).filter(|leg| leg.due <= now) else { continue };
-            match leg.timer.as_ref().map(SessionTimer::refresher) {
-                Some(Refresher::Us) => self.refresh(key, side, now),
-                Some(Refresher::Them) => return self.end(key, Cause::Expired, EndedBy::Us, now),
-                None => {}
-            }
-        }
-        self.arm(key);
-    }
-
     /// Says on a leg that the session lives: UPDATE where it is taken, else an INVITE with our unchanged description
     /// (SDP-85).
-    fn refresh(&mut self, key: CallKey, side: Side, now: Moment) {
-        let wait = session_timer::retry_after_glare(true, self.random.next_u32());
+    pub(super) fn refresh(&mut self, key: CallKey, side: Side, now: Moment) {
+        self.refresh_with(key, side, self.settings.timers, 0, now);
+    }
+
+    fn refresh_with(&mut self, key: CallKey, side: Side, wishes: Wishes, raised: u8, now: Moment) {
+        let wait = session_timer::wait_after_491(true, self.random.next_u32());
         let Some(call) = self.calls.get_mut(&key) else { return };
         if call.inviting.is_some() || call.open.is_some() || call.legs.iter().any(|l| l.unacknowledged.is_some()) {
             // Whatever is under way refreshes too, or the next try does.
@@ -87,72 +92,66 @@ impl B2bua {
         }
         let said = call.media.repeat(side);
         let leg = call.leg_mut(side);
-        let Some(dialog) = leg.dialog.as_mut() else { return };
         leg.due = Moment::FAR;
+        let Some(dialog) = leg.dialog.as_mut() else { return };
         let mut request = dialog.request(if leg.update { "UPDATE" } else { "INVITE" });
         super::copied::introduce(&Headers::default(), &mut request.headers);
-        session_timer::propose(&self.settings.timers, leg.timer.as_ref(), &mut request.headers);
+        session_timer::propose(&wishes, leg.timer.as_ref(), &mut request.headers);
         if let Some(said) = said.filter(|_| !leg.update) {
             request.headers.push("Content-Type", "application/sdp");
             request.body = said.into();
         }
-        let cseq = cseq(&request.headers).map_or(0, |c| c.number);
-        match self.transactions.request(request, leg.way.clone(), now) {
+        match self.transactions.request(request.clone(), leg.way.clone(), now) {
             Ok(client) => {
                 leg.refreshing = Some(client);
-                self.clients.insert(client, Asked::Refresh { call: key, side, cseq });
+                let refresh = Box::new(Refresh { request, wishes, raised });
+                self.clients.insert(client, Asked::Refresh { call: key, side, refresh });
             }
             Err(_) => leg.due = now + wait,
         }
+        self.arm(key);
     }
 
     /// The answer to a refresh of ours.
     pub(super) fn refreshed(&mut self, client: ClientId, response: &Response, now: Moment) {
-        let Some(Asked::Refresh { call: key, side, cseq }) = self.clients.get(&client) else { return };
-        let (key, side, cseq) = (*key, *side, *cseq);
         if response.is_provisional() {
             return;
         }
-        self.clients.remove(&client);
+        let Some(Asked::Refresh { call: key, side, refresh }) = self.clients.remove(&client) else { return };
         let random = self.random.next_u32();
-        let wishes = self.settings.timers.clone();
         let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
         leg.refreshing = None;
         let Some(dialog) = leg.dialog.as_ref() else { return };
+        let update = refresh.request.method == "UPDATE";
         match response.status {
             200..300 => {
-                if !leg.update {
-                    let ack = dialog.ack(cseq);
-                    self.transactions.acknowledge(client, ack, leg.way.clone(), now);
+                if !update {
+                    let number = cseq(&refresh.request.headers).map_or(0, |c| c.number);
+                    self.transactions.acknowledge(client, dialog.ack(number), leg.way.clone(), now);
                 }
-                let mut asked = Headers::default();
-                session_timer::propose(&wishes, leg.timer.as_ref(), &mut asked);
-                let agreed = session_timer::agreed(&wishes, &asked, &response.headers);
+                self.refresh_target(key, side, &response.headers);
+                let agreed = session_timer::agreed(&refresh.request.headers, &response.headers);
                 self.begin_timer(key, side, agreed, now);
             }
-            422 => {
-                if let Some(timer) = leg.timer.as_mut()
-                    && timer.lengthen(&response.headers)
-                {
-                    leg.due = now;
-                    return self.arm(key);
+            422 => match session_timer::raised(&refresh.wishes, &response.headers) {
+                Some(wishes) if refresh.raised < RAISES => {
+                    self.refresh_with(key, side, wishes, refresh.raised + 1, now);
                 }
-                self.end(key, Cause::Expired, EndedBy::Us, now);
-            }
+                _ => self.end(key, Cause::Expired, EndedBy::Us, now),
+            },
             491 => {
-                leg.due = now + session_timer::retry_after_glare(dialog.owns_call_id(), random);
+                leg.due = now + session_timer::wait_after_491(dialog.owns_call_id(), random);
                 self.arm(key);
             }
-            405 | 501 if leg.update => {
+            405 | 501 if update => {
                 // It said that it takes UPDATE, and does not.
                 leg.update = false;
-                leg.due = now;
-                self.arm(key);
+                self.refresh(key, side, now);
             }
             408 | 481 => self.end(key, Cause::Expired, EndedBy::Us, now),
             _ => {
                 // It is there, and does not like this: the next refresh is due in its time.
-                let timer = leg.timer.clone();
+                let timer = leg.timer;
                 self.begin_timer(key, side, timer, now);
             }
         }

@@ -1,7 +1,6 @@
 //! What the machine is told when it starts, and the answers it gets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::media::MediaSettings;
 use super::session_timer::Wishes;
@@ -52,24 +51,6 @@ impl Contacts {
             None => "<sip:localhost>".to_owned(),
         }
     }
-
-    /// Whether a host and port are ours: a Route that names us is taken off.
-    pub(super) fn names(&self, uri: &crate::sip::message::Uri<'_>) -> bool {
-        let with_port = |port| match uri.host.contains(':') {
-            true => format!("[{}]:{port}", uri.host),
-            false => format!("{}:{port}", uri.host),
-        };
-        self.0.iter().any(|contact| {
-            let default = contact.protocol.default_port();
-            let ours = match contact.host.rsplit_once(':') {
-                Some((_, port)) if !port.ends_with(']') && port.bytes().all(|b| b.is_ascii_digit()) => {
-                    contact.host.clone()
-                }
-                _ => format!("{}:{default}", contact.host),
-            };
-            ours.eq_ignore_ascii_case(&with_port(uri.port.unwrap_or(default)))
-        })
-    }
 }
 
 /// What the caller sees of a call that forks behind us (RFC 3261 section 13.2.2.4).
@@ -114,6 +95,3 @@ pub struct Routed {
     /// The values of Route.
     pub route: Vec<String>,
 }
-
-/// After its end a dialog is remembered for the BYE that crossed ours: 64 times T1.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(32);

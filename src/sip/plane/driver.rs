@@ -214,10 +214,12 @@ impl Driver {
 
     fn order(&mut self, order: Order) {
         match order {
-            Order::Reconfigure(setup) => {
+            Order::Reconfigure(new) => {
+                let (setup, transport) = *new;
+                self.dialer.reconfigure(&transport);
                 self.b2bua.reconfigure(setup.b2bua.clone());
                 self.door.reconfigure(setup.digest.clone());
-                self.setup = Rc::from(setup);
+                self.setup = Rc::new(setup);
             }
             Order::Drain => self.b2bua.drain(),
             Order::Calls(reply) => {

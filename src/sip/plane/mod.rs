@@ -61,7 +61,7 @@ pub struct News(mpsc::Receiver<(AnchorRef, AnchorNews)>);
 
 /// What the process wants.
 enum Order {
-    Reconfigure(Box<Setup>),
+    Reconfigure(Box<(Setup, transport::Settings)>),
     Drain,
     Calls(oneshot::Sender<usize>),
     Stop,
@@ -116,12 +116,14 @@ impl Plane {
         Ok(Some(Plane { orders, thread, listening }))
     }
 
-    /// Makes what may change without a restart effective, for calls that begin from now on.
-    pub async fn reconfigure(&self, config: &Config, server: &Server) {
+    /// Makes what may change without a restart effective, for calls that begin from now on; certificates and bounds too.
+    pub async fn reconfigure(&self, config: &Config, server: &Server) -> Result<(), StartError> {
         if let Some(sip) = &config.sip {
+            let transport = super::setup::transport(config, sip, server.in_memory())?;
             let setup = Setup::of(config, sip, server, &self.listening);
-            let _ = self.orders.send(Order::Reconfigure(Box::new(setup))).await;
+            let _ = self.orders.send(Order::Reconfigure(Box::new((setup, transport)))).await;
         }
+        Ok(())
     }
 
     /// No new calls from now on.

@@ -42,16 +42,16 @@ pub(super) fn sdp_at(who: &str, version: u32, setup: &str, host: &str, session: 
 
 /// What left for somebody.
 #[derive(Debug)]
-struct Sent {
-    to: SocketAddr,
-    message: Message,
+pub(super) struct Sent {
+    pub(super) to: SocketAddr,
+    pub(super) message: Message,
 }
 
 pub(super) struct Scene {
     pub(super) b2bua: B2bua,
     pub(super) relay: Relay,
     pub(super) now: Moment,
-    sent: VecDeque<Sent>,
+    pub(super) sent: VecDeque<Sent>,
     pub(super) events: Vec<CallEvent>,
     /// Where calls go; none for 404.
     pub(super) targets: Vec<SocketAddr>,
@@ -59,9 +59,16 @@ pub(super) struct Scene {
     pub(super) admission: Result<Admission, Refusal>,
     /// What the core is asked waits for [`Scene::release_core`].
     pub(super) hold_core: bool,
-    held: VecDeque<Output>,
+    pub(super) held: VecDeque<Output>,
+    /// Admission and routing wait too.
+    pub(super) hold_rules: bool,
+    /// Whether URIs of ours that stand in a path live.
+    pub(super) living: bool,
     /// Addresses that nothing can be sent to.
     pub(super) dead: Vec<SocketAddr>,
+    pub(super) reserved: Vec<AnchorRef>,
+    /// What anchors have told.
+    pub(super) told: Vec<(AnchorRef, &'static str)>,
     pub(super) released: Vec<AnchorRef>,
     branch: u32,
 }
@@ -118,6 +125,10 @@ impl Scene {
             admission: Ok(Admission::default()),
             hold_core: false,
             held: VecDeque::new(),
+            hold_rules: false,
+            living: false,
+            reserved: Vec::new(),
+            told: Vec::new(),
             dead: Vec::new(),
             released: Vec::new(),
             branch: 0,
@@ -126,12 +137,17 @@ impl Scene {
 
     // ---- what comes in
 
+    /// How somebody's datagrams come.
+    pub(super) fn flow_of(&self, from: SocketAddr) -> FlowId {
+        FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 }
+    }
+
     /// A message of somebody, over UDP.
     pub(super) fn hear(&mut self, from: SocketAddr, text: &str) {
         let framed = framing::datagram(text.as_bytes(), from, &framing::Limits::default());
         let message = framed.expect("a message").unwrap_or_else(|broken| panic!("{broken:?} in {text}"));
         crate::sip::gate::check(&message).unwrap_or_else(|fault| panic!("{fault} in {text}"));
-        let flow = FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 };
+        let flow = self.flow_of(from);
         self.b2bua.receive(Message::read(&message), flow, self.now);
         self.run();
     }
@@ -303,7 +319,7 @@ impl Scene {
         let b = &self.b2bua;
         assert_eq!((b.calls(), b.dialogs(), b.anchors(), b.timers()), (0, 0, 0, 0));
         assert!(b.transactions().is_empty() && b.servers.is_empty() && b.clients.is_empty());
-        assert!(b.asked.is_empty() && b.ended.is_empty());
+        assert!(b.asked.is_empty() && b.ended.is_empty() && b.admitting.is_empty());
         assert_eq!(b.next_timeout(), None);
     }
 
@@ -313,30 +329,39 @@ impl Scene {
     }
 
     pub(super) fn release_core(&mut self) {
-        self.hold_core = false;
+        (self.hold_core, self.hold_rules) = (false, false);
         while let Some(output) = self.held.pop_front() {
             self.perform(output);
         }
         self.run();
     }
 
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         loop {
             while let Some(output) = self.b2bua.poll() {
                 self.perform(output);
             }
             let Some(output) = self.relay.poll_output() else { break };
             if let CoreOutput::Event(Event::Anchor { shard, anchor, news }) = output {
+                self.told.push((AnchorRef { shard, anchor }, news.word()));
                 self.b2bua.news(AnchorRef { shard, anchor }, &news, self.now);
             }
         }
     }
 
     fn perform(&mut self, output: Output) {
-        let of_core = matches!(output, Output::Reserve { .. } | Output::Renew { .. } | Output::Set { .. });
-        if self.hold_core && of_core {
+        let of_core = matches!(
+            output,
+            Output::LookUp { .. } | Output::Reserve { .. } | Output::Renew { .. } | Output::Set { .. }
+        );
+        let of_rules = matches!(output, Output::Admit { .. } | Output::Route { .. });
+        if (self.hold_core && of_core) || (self.hold_rules && of_rules) {
             return self.held.push_back(output);
         }
+        self.perform_now(output);
+    }
+
+    pub(super) fn perform_now(&mut self, output: Output) {
         let now = self.now;
         match output {
             Output::Transmit { octets, way, of } => self.transmit(&octets, &way, of),
@@ -346,9 +371,13 @@ impl Scene {
             }
             Output::Route { call, .. } => self.route(call),
             Output::Locate { .. } | Output::Rest { .. } => {}
-            Output::LookUp { ticket, .. } => self.b2bua.looked_up(ticket, Vec::new(), now),
+            Output::LookUp { ticket, uris } => {
+                let living = if self.living { uris } else { Vec::new() };
+                self.b2bua.looked_up(ticket, living, now);
+            }
             Output::Reserve { ticket, wish } => {
                 let result = self.relay.reserve_anchor(wish, now).map(|r| (0, r));
+                self.reserved.extend(result.iter().map(|(shard, r)| AnchorRef { shard: *shard, anchor: r.anchor }));
                 self.b2bua.reserved(ticket, result, now);
             }
             Output::Renew { ticket, at, side } => {

@@ -71,6 +71,29 @@ async fn targets_are_verified_by_name() {
 }
 
 #[tokio::test]
+async fn another_certificate_is_shown_at_once_and_what_is_open_stays() {
+    let mut secure = secure();
+    let mut open = secure.connect(None).await;
+    let (authority, server) = in_memory("localhost").unwrap();
+    let settings = Settings {
+        server: Some(server_config(&server, ServerOptions::default()).unwrap()),
+        client: Some(client_config(&[&authority], None, false).unwrap()),
+        ..Settings::default()
+    };
+    secure.rig.transport.dialer().reconfigure(&settings);
+    secure.authority = authority;
+    assert_eq!(secure.trust(None).await, None, "the client believes only the new one");
+    let address = secure.rig.address(Protocol::Tls);
+    let target = Target { protocol: Protocol::Tls, address, name: Some("localhost".into()) };
+    assert!(secure.rig.transport.connect(&target).await.is_ok(), "and so do we");
+    open.write_all(request("OPTIONS", "b").as_bytes()).await.unwrap();
+    assert_eq!(secure.rig.arrival().await.message.head.call_id, "b");
+    // A listener never loses what it needs.
+    secure.rig.transport.dialer().reconfigure(&Settings { server: None, ..settings });
+    assert_eq!(secure.trust(None).await, None);
+}
+
+#[tokio::test]
 async fn noise_and_silence_on_a_tls_listener_are_counted() {
     let secure = secure();
     let mut noise = TcpStream::connect(secure.rig.address(Protocol::Tls)).await.unwrap();
