@@ -5,6 +5,7 @@ use crate::relay::tests::chunk::Request;
 use crate::relay::tests::end::Answer;
 use crate::relay::{AnchorError, Connect, DialFailure, Side};
 
+/// SDP-29
 #[test]
 fn every_pair_of_roles_meets() {
     for (a, b) in [
@@ -40,6 +41,7 @@ fn every_pair_of_roles_meets() {
     }
 }
 
+/// SDP-25
 #[test]
 fn sdp_25_where_we_are_active_we_are_heard_at_once() {
     let mut m = Meeting::dialling(false);
@@ -115,6 +117,7 @@ fn an_end_that_connects_may_name_port_9_which_nobody_connects_to() {
     m.assert_nothing_left();
 }
 
+/// ADV-S03, ADV-S12
 #[test]
 fn adv_s03_targets_that_lead_back_or_nowhere_are_refused() {
     let mut m = Meeting::with(|s| s.policy.deny.push("192.0.2.0/24".parse().expect("a network")));

@@ -7,6 +7,7 @@ use crate::relay::{AnchorError, Connect, SessionEnd, Side};
 const BO_AGAIN: &str = "msrps://bo.east.example:7200/boSecond77Kq;tcp";
 const BO_AWAY: &str = "msrps://bo.away.example:7300/boThird42LmN;tcp";
 
+/// SDP-10, SDP-11
 #[test]
 fn an_old_uri_stays_good_for_thirty_seconds() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -89,6 +90,7 @@ fn a_new_uri_waits_for_the_answer_and_may_be_withdrawn() {
     m.assert_nothing_left();
 }
 
+/// SDP-67
 #[test]
 fn sdp_67_88_terms_as_before_disturb_nothing() {
     let (mut m, ana, bo) = Meeting::joined();
