@@ -68,7 +68,8 @@ impl Scene {
 
     /// Waits until nothing is left: what it takes, at most.
     async fn settled(&self) {
-        let names = ["sip_calls", "sip_dialogs", "sip_anchors", "sip_timers", "anchors", "sessions", "sip_transactions"];
+        let names =
+            ["sip_calls", "sip_dialogs", "sip_anchors", "sip_timers", "anchors", "sessions", "sip_transactions"];
         let began = Instant::now();
         loop {
             let left: Vec<f64> = names.iter().map(|name| self.relay.metric(&format!("chappe_{name}"))).collect();

@@ -67,7 +67,7 @@ pub(crate) fn collect(source: &Source, families: &HashSet<&str>, claims: &mut Ve
         }
         if let Some(doc) = text.strip_prefix("///") {
             head.docs.push(doc.trim().to_owned());
-        } else if !text.starts_with("//") && !(text.is_empty() && head.docs.is_empty()) && head.open == 0 {
+        } else if !text.starts_with("//") && (!text.is_empty() || !head.docs.is_empty()) && head.open == 0 {
             let head = std::mem::take(&mut head);
             finish(head, text, (source, index + 1), families, claims, faults);
         }
