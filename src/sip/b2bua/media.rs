@@ -409,6 +409,7 @@ fn leg_terms(section: &MessageSection<'_>, connects: Connects, rules: &Rules, wi
         connect,
         expects: expected.map_or(Expects::Nothing, Expects::Fingerprints),
         within: Some(within),
+        max_size: [section.max_size, rules.content.max_size].into_iter().flatten().min(),
     }
 }
 
