@@ -73,20 +73,22 @@ impl Wire {
             }
             Socket::Tcp(links, arrived) => {
                 let mut open = links.lock().await;
-                if let Entry::Vacant(place) = open.entry(to) {
-                    let stream = TcpStream::connect(to).await;
-                    let stream = stream.unwrap_or_else(|error| panic!("a connection to {to}: {error}"));
-                    let (read, write) = stream.into_split();
-                    place.insert(write);
-                    tokio::spawn(connection(read, to, links.clone(), arrived.clone()));
-                }
-                let link = open.get_mut(&to).expect("just made");
+                let link = match open.entry(to) {
+                    Entry::Occupied(there) => there.into_mut(),
+                    Entry::Vacant(place) => {
+                        let stream = TcpStream::connect(to).await;
+                        let stream = stream.unwrap_or_else(|error| panic!("a connection to {to}: {error}"));
+                        let (read, write) = stream.into_split();
+                        tokio::spawn(connection(read, to, links.clone(), arrived.clone()));
+                        place.insert(write)
+                    }
+                };
                 link.write_all(octets).await.unwrap_or_else(|error| panic!("octets to {to}: {error}"));
             }
         }
     }
 
-    /// Ends all connections.
+    /// Closes our direction of all connections.
     pub async fn cut(&self) {
         if let Socket::Tcp(links, _) = &self.socket {
             links.lock().await.clear();
