@@ -19,6 +19,7 @@
 //!   each m-line, `exchange` is an offer without its answer.
 //! * `ending` is BYE, CANCEL and refusals, `failing` all that ends a call by itself; `refreshing` the session timers of either
 //!   leg.
+//! * `connections` knows which legs lose their way with a connection.
 //! * [`dialog`], [`body`] and [`session_timer`] are the parts: values without a call.
 
 mod acks;
@@ -26,6 +27,7 @@ mod admission;
 pub mod body;
 mod call;
 mod carry;
+mod connections;
 mod copied;
 pub mod dialog;
 mod ended;
@@ -59,6 +61,7 @@ pub use media::{AnchorRef, MediaSettings};
 pub use settings::{Admission, Contacts, Forks, Refusal, Routed, Settings};
 
 use self::call::{Asked, Call, Owner, Served};
+use self::connections::Connections;
 use self::dialog::DialogKey;
 use self::ended::Ended;
 use crate::moment::Moment;
@@ -189,6 +192,7 @@ pub struct B2bua {
     clients: HashMap<ClientId, Asked>,
     /// Whose an anchor is, until it has told its end.
     anchors: HashMap<AnchorRef, CallKey>,
+    connections: Connections,
     timers: BTreeSet<(Moment, CallKey)>,
     outputs: VecDeque<Output>,
     draining: bool,
@@ -216,6 +220,7 @@ impl B2bua {
             servers: HashMap::new(),
             clients: HashMap::new(),
             anchors: HashMap::new(),
+            connections: Connections::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             draining: false,
@@ -236,6 +241,7 @@ impl B2bua {
 
     /// A connection is gone.
     pub fn closed(&mut self, flow: FlowId, now: Moment) {
+        self.leave_connection(flow);
         self.transactions.closed(flow, now);
         self.work(now);
     }
@@ -382,8 +388,10 @@ impl B2bua {
 
     /// The answer to [`Output::Locate`].
     pub fn located(&mut self, call: CallKey, side: Side, target: Option<Target>) {
-        if let (Some(call), Some(target)) = (self.calls.get_mut(&call), target) {
-            call.legs[side as usize].way = Way::Target(target);
+        let Some(leg) = self.calls.get_mut(&call).map(|call| call.leg_mut(side)) else { return };
+        // A connection that has come meanwhile is better than what a name leads to.
+        if let (Way::Target(_), Some(target)) = (&leg.way, target) {
+            leg.way = Way::Target(target);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod cancels;
+mod connections;
 mod early;
 mod ending;
 mod forks;

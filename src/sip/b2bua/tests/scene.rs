@@ -74,6 +74,9 @@ pub(super) struct Scene {
     /// What legs were told of their ends' paths.
     pub(super) terms: Vec<(Side, String)>,
     branch: u32,
+    connected: Vec<FlowId>,
+    /// Names whose place was asked for.
+    pub(super) located: Vec<String>,
 }
 
 fn settings() -> Settings {
@@ -131,6 +134,8 @@ impl Scene {
             withdrawn: Vec::new(),
             terms: Vec::new(),
             branch: 0,
+            connected: Vec::new(),
+            located: Vec::new(),
         }
     }
 
@@ -138,7 +143,24 @@ impl Scene {
 
     /// How somebody's datagrams come.
     pub(super) fn flow_of(&self, from: SocketAddr) -> FlowId {
-        FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 }
+        match self.connected.iter().find(|flow| flow.remote == from) {
+            Some(flow) => *flow,
+            None => FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 },
+        }
+    }
+
+    /// Somebody is connected from there.
+    pub(super) fn connect(&mut self, from: SocketAddr) -> FlowId {
+        let number = self.connected.len() as u64 + 1;
+        self.connected.push(FlowId { protocol: Protocol::Tcp, local: US, remote: from, number });
+        self.flow_of(from)
+    }
+
+    /// That connection is gone.
+    pub(super) fn close(&mut self, flow: FlowId) {
+        self.connected.retain(|other| *other != flow);
+        self.b2bua.closed(flow, self.now);
+        self.run();
     }
 
     /// A message of somebody, over UDP.
@@ -347,7 +369,7 @@ impl Scene {
         let b = &self.b2bua;
         assert_eq!((b.calls(), b.dialogs(), b.anchors(), b.timers()), (0, 0, 0, 0));
         assert!(b.transactions().is_empty() && b.servers.is_empty() && b.clients.is_empty());
-        assert!(b.asked.is_empty() && b.ended.is_empty() && b.admitting.is_empty());
+        assert!(b.asked.is_empty() && b.ended.is_empty() && b.admitting.is_empty() && b.connections.is_empty());
         assert_eq!(b.next_timeout(), None);
     }
 
@@ -398,7 +420,12 @@ impl Scene {
                 self.b2bua.admitted(server, admission, now);
             }
             Output::Route { call, .. } => self.route(call),
-            Output::Locate { .. } => {}
+            Output::Locate { call, side, uri } => {
+                self.located.push(uri);
+                let address = if side == Side::A { ANA } else { BO_TOO };
+                let target = Target { protocol: Protocol::Tcp, address, name: None };
+                self.b2bua.located(call, side, Some(target));
+            }
             Output::LookUp { ticket, uris } => {
                 let living = if self.living { uris } else { Vec::new() };
                 self.b2bua.looked_up(ticket, living, now);
