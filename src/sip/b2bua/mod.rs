@@ -16,7 +16,7 @@
 //! * `admission` looks at requests that begin something. `invite` takes an INVITE across, `responses` what comes back, `forks`
 //!   those who answer beside the first, `acks` the end of it; `passing` does all that for other requests in a dialog.
 //! * `carry` is the one place where descriptions are looked at: whatever message has one. [`media`](self) plans what becomes of
-//!   each m-line, `exchange` is an offer without its answer.
+//!   each m-line, `exchange` is an offer without its answer, `wants` what it asks of the relay.
 //! * `ending` is BYE, CANCEL and refusals, `failing` all that ends a call by itself; `refreshing` the session timers of either
 //!   leg.
 //! * `connections` knows which legs lose their way with a connection.
@@ -46,6 +46,7 @@ pub mod session_timer;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod wants;
 mod written;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};

@@ -14,5 +14,6 @@ mod property;
 mod scene;
 mod setup;
 mod talk;
+mod texts;
 mod timers;
 mod updates;

@@ -192,10 +192,9 @@ fn a_route_without_anchoring_leaves_the_media_alone() {
 #[case(Protocol::Tls)]
 #[case(Protocol::Tcp)]
 fn a_route_may_speak_another_protocol(#[case] beyond: Protocol) {
-    let (near, far): (fn(String) -> String, fn(String) -> String) = match beyond {
-        Protocol::Tls => (|t| t, |t| t.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:")),
-        Protocol::Tcp => (|t| t.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:"), |t| t),
-    };
+    let tls = |text: String| text.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:");
+    let near = |text: String| if beyond == Protocol::Tls { text } else { tls(text) };
+    let far = |text: String| if beyond == Protocol::Tls { tls(text) } else { text };
     let mut scene = Scene::new();
     scene.routed.protocol = Some(beyond);
     let (invite, ok) = taken(&mut scene, &near(sdp("ana", 1, "active")), &far(sdp("bo", 1, "passive")));

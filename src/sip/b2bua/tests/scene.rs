@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use super::texts::{cancel_of, line, path, sdp, sdp_at, uri_of};
 use crate::moment::Moment;
 use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Side};
 use crate::sdp::{Fingerprint, Rules};
@@ -14,7 +15,7 @@ use crate::sip::b2bua::{
     Admission, AnchorRef, B2bua, CallEvent, CallKey, Contacts, Forks, MediaSettings, Output, Refusal, Routed, Settings,
 };
 use crate::sip::framing;
-use crate::sip::message::{Headers, Message, NameAddr, Request, Response, cseq};
+use crate::sip::message::{Message, NameAddr, Request, Response, cseq};
 use crate::sip::transaction::{self, SentBy, Unsent};
 use crate::sip::way::{FlowId, Protocol, Target, Way};
 
@@ -24,21 +25,6 @@ pub(super) const BO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net:
 pub(super) const BO_TOO: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 3)), 5060);
 const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 20)), 5060);
-
-/// A description with one plain MSRP line.
-pub(super) fn sdp(who: &str, version: u32, setup: &str) -> String {
-    let host = if who == "ana" { "192.0.2.1" } else { "198.51.100.2" };
-    sdp_at(who, version, setup, host, &format!("{who}7tB2mXv9"))
-}
-
-/// The same with another session at another host.
-pub(super) fn sdp_at(who: &str, version: u32, setup: &str, host: &str, session: &str) -> String {
-    format!(
-        "v=0\r\no={who} 1 {version} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n\
-         m=message 7100 TCP/MSRP *\r\na=setup:{setup}\r\na=accept-types:message/cpim text/plain\r\n\
-         a=path:msrp://{host}:7100/{session};tcp\r\n"
-    )
-}
 
 /// What left for somebody.
 #[derive(Debug)]
@@ -478,32 +464,4 @@ impl Scene {
         let message = framed.expect("a message").expect("a good message");
         self.sent.push_back(Sent { to, message: Message::read(&message) });
     }
-}
-
-/// The CANCEL of this INVITE.
-pub(super) fn cancel_of(invite: &Request) -> Request {
-    let mut cancel = Request { method: "CANCEL".to_owned(), ..invite.clone() };
-    cancel.headers.set("CSeq", "1 CANCEL");
-    cancel.headers.remove("Content-Type");
-    cancel
-}
-
-/// The URI of a header that names an address.
-pub(super) fn uri_of<'a>(headers: &'a Headers, name: &str) -> &'a str {
-    let value = headers.all(name).next().map(str::to_owned);
-    let value = headers.iter().find(|(_, v)| Some(*v) == value.as_deref()).map(|(_, v)| v).expect("a value");
-    NameAddr::read(value).expect("an address").uri
-}
-
-/// The path of a description.
-pub(super) fn path(body: &[u8]) -> String {
-    line(body, "a=path:")
-}
-
-/// What follows this in a description.
-#[track_caller]
-pub(super) fn line(body: &[u8], start: &str) -> String {
-    let text = std::str::from_utf8(body).unwrap();
-    let found = text.lines().find_map(|l| l.strip_prefix(start));
-    found.unwrap_or_else(|| panic!("no {start} in {text}")).to_owned()
 }
