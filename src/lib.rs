@@ -16,6 +16,7 @@ pub mod config;
 pub mod control;
 #[cfg(feature = "net")]
 pub mod demo;
+pub mod dns;
 pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]

@@ -13,6 +13,9 @@ use chappe::config::{Config, Secret};
 use chappe::net::server::Server;
 use chappe::observe::log::{self, LogHandle};
 use chappe::observe::{Exporter, Observer, RecordWriter};
+use chappe::relay::Event;
+use chappe::sip::b2bua::AnchorRef;
+use chappe::sip::plane::{Newsroom, Plane};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -83,6 +86,8 @@ struct Process {
     file: Option<PathBuf>,
     config: Config,
     server: Server,
+    /// None without a `[[sip.listen]]`.
+    plane: Option<Plane>,
     admin: Arc<Admin>,
     log: LogHandle,
     records: Arc<RecordWriter>,
@@ -104,11 +109,20 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
         }
     };
     let observer = Observer::new(exporter.clone(), records.clone());
-    let events = Box::new(move |event| observer.event(&event));
+    let (newsroom, news) = Newsroom::new();
+    let events = Box::new(observing(observer.clone(), newsroom));
     let server = match Server::start(&config, tokio::runtime::Handle::current(), events) {
         Ok(server) => server,
         Err(error) => {
             eprintln!("{error}");
+            return ExitCode::from(CONFIGURATION);
+        }
+    };
+    let plane = match Plane::start(&config, &server, news, observer) {
+        Ok(plane) => plane,
+        Err(error) => {
+            eprintln!("{error}");
+            let _ = server.shards.stop().await;
             return ExitCode::from(CONFIGURATION);
         }
     };
@@ -133,9 +147,9 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
             }
         }
     }
-    announce(path, &config, &server);
+    announce(path, &config, &server, plane.as_ref());
     tokio::spawn(sweep(server.shared.clone()));
-    let mut process = Process { file: path.map(Path::to_owned), config, server, admin, log, records };
+    let mut process = Process { file: path.map(Path::to_owned), config, server, plane, admin, log, records };
     process.admin.enter(Phase::Serving);
     let Ok(mut signals) = Signals::listen() else {
         eprintln!("cannot listen for signals");
@@ -189,6 +203,9 @@ impl Process {
         }
         let stuck = |e: chappe::control::Stuck| Refused::Failed(e.to_string());
         self.server.shards.reconfigure(settings).await.map_err(stuck)?;
+        if let Some(plane) = &self.plane {
+            plane.reconfigure(&new, &self.server).await.map_err(|e| Refused::Failed(e.to_string()))?;
+        }
         let gone = gone_users(&self.config, &new);
         if !gone.is_empty() {
             let ended = self.server.shards.end_users(gone).await.map_err(stuck)?;
@@ -204,6 +221,9 @@ impl Process {
         self.admin.enter(Phase::Draining);
         let time = self.config.relay.drain_timeout;
         tracing::info!(timeout_s = time.as_secs(), "draining: new sessions are refused, bound ones go on");
+        if let Some(plane) = &self.plane {
+            plane.drain().await;
+        }
         let _ = self.server.shards.drain().await;
         let deadline = tokio::time::sleep(time);
         tokio::pin!(deadline);
@@ -235,6 +255,10 @@ impl Process {
     }
 
     async fn stop(self) -> ExitCode {
+        // Whoever still has a call hears BYE before its media go.
+        if let Some(plane) = self.plane {
+            plane.stop().await;
+        }
         let _ = self.server.shards.stop().await;
         let server = self.server;
         let joined = tokio::time::timeout(GOODBYE, tokio::task::spawn_blocking(move || server.join())).await;
@@ -251,6 +275,21 @@ fn report_reload(result: &Result<Vec<Change>, Refused>) {
     match result {
         Ok(changes) => tracing::info!(?changes, "configuration reloaded"),
         Err(error) => tracing::error!(%error, "configuration not reloaded; the old one stays in force"),
+    }
+}
+
+/// What a shard does with an event: it is observed, and what concerns a call goes to the control plane. Never waits.
+fn observing(observer: Observer, newsroom: Newsroom) -> impl Fn(Event) + Send + Sync {
+    move |event| {
+        observer.event(&event);
+        if let Event::Anchor { shard, anchor, news } = event
+            && !newsroom.leave(AnchorRef { shard, anchor }, news)
+        {
+            tracing::error!(
+                shard,
+                "the control plane is stuck: news of an anchored session is lost, its call ends by its timers"
+            );
+        }
     }
 }
 
@@ -280,7 +319,10 @@ fn development() -> Option<Config> {
     Some(Config::development(Secret::from(password)))
 }
 
-fn announce(path: Option<&Path>, config: &Config, server: &Server) {
+fn announce(path: Option<&Path>, config: &Config, server: &Server, plane: Option<&Plane>) {
+    for (protocol, address) in plane.iter().flat_map(|plane| &plane.listening) {
+        tracing::info!(%address, %protocol, "SIP is listening");
+    }
     for (listen, address) in config.listen.iter().zip(&server.listening) {
         tracing::info!(%address, transport = ?listen.transport, auth = listen.auth, "listening");
     }

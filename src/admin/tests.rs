@@ -56,7 +56,7 @@ fn view() -> SessionView {
         relay: None,
         far_sides: 1,
         age: Duration::from_secs(60),
-        expires_in: Duration::from_secs(540),
+        expires_in: Some(Duration::from_secs(540)),
         tally: Tally { octets_from_owner: 10, ..Tally::default() },
         anchor: None,
     }

@@ -1,5 +1,5 @@
 //! HTTP Digest as MSRP uses it (RFC 4976 section 9.1, RFC 7616): the challenge, the client's answer, the proof that the
-//! relay knew the secret too.
+//! relay knew the secret too. SIP uses the same parts (`sip::digest`).
 //!
 //! The way of an AUTH through this module:
 //!
@@ -28,4 +28,7 @@ pub use digest::{Algorithm, HexDigest, response};
 pub use error::AuthorizationError;
 pub use ha1::{Ha1, Ha1Error};
 pub use nonces::{NONCE_LIFETIME, NonceState, Nonces};
-pub use verify::{Proof, Verdict, verify};
+pub use verify::{Proof, Verdict, verify, verify_request};
+
+#[cfg(test)]
+pub(crate) use digest::work;

@@ -52,19 +52,48 @@ pub fn verify<'v>(
     if uri.is_some() && !uri_equivalent {
         return Verdict::Malformed(AuthorizationError::OtherUri);
     }
-    let known = ha1.and_then(|ha1| ha1.hex(authorization.algorithm));
-    let ha1 = known.unwrap_or(&NOBODY[..authorization.algorithm.response_len()]);
     let other_spelling = uri.filter(|uri| *uri != to_uri);
     let methods: &[&str] = if compat_msrp_method { &["AUTH", "MSRP"] } else { &["AUTH"] };
     for digest_uri in [Some(to_uri), other_spelling].into_iter().flatten() {
         for method in methods {
-            let right = equal(&expected(authorization, ha1, method, digest_uri), &authorization.response);
-            if (right & Choice::from(u8::from(known.is_some()))).into() {
-                return Verdict::Right(Proof { authorization, ha1, digest_uri });
+            if let right @ Verdict::Right(_) = compare(authorization, ha1, method, digest_uri) {
+                return right;
             }
         }
     }
     Verdict::Wrong
+}
+
+/// Compares the client's response with what the account's `ha1` yields, for a protocol whose requests carry their digest-uri
+/// in the Authorization, as SIP does (RFC 8760 section 2.6). Whether that is the URI of the request is the caller's to see.
+pub fn verify_request<'v>(
+    authorization: &'v Authorization<'v>,
+    ha1: Option<&'v Ha1>,
+    method: &str,
+    offered: &[Algorithm],
+) -> Verdict<'v> {
+    let Some(uri) = &authorization.uri else { return Verdict::Malformed(AuthorizationError::Missing("uri")) };
+    match authorization.check_algorithm(offered) {
+        Ok(()) => compare(authorization, ha1, method, uri.as_bytes()),
+        Err(e) => Verdict::Malformed(e),
+    }
+}
+
+/// One digest and one comparison, for an unknown user too.
+fn compare<'v>(
+    authorization: &'v Authorization<'v>,
+    ha1: Option<&'v Ha1>,
+    method: &str,
+    digest_uri: &'v [u8],
+) -> Verdict<'v> {
+    let known = ha1.and_then(|ha1| ha1.hex(authorization.algorithm));
+    let ha1 = known.unwrap_or(&NOBODY[..authorization.algorithm.response_len()]);
+    let right = equal(&expected(authorization, ha1, method, digest_uri), &authorization.response);
+    if (right & Choice::from(u8::from(known.is_some()))).into() {
+        Verdict::Right(Proof { authorization, ha1, digest_uri })
+    } else {
+        Verdict::Wrong
+    }
 }
 
 impl Proof<'_> {

@@ -108,9 +108,9 @@ impl Auth {
             lookup_timeout: section.positive("lookup_timeout", default.lookup_timeout),
             compat_msrp_method: section.or("compat_msrp_method", default.compat_msrp_method),
             expire_live_sessions: section.or("expire_live_sessions", default.expire_live_sessions),
-            min_expires: expires(&mut section, "min_expires", default.min_expires),
-            default_expires: expires(&mut section, "default_expires", default.default_expires),
-            max_expires: expires(&mut section, "max_expires", default.max_expires),
+            min_expires: whole_seconds(&mut section, "min_expires", default.min_expires),
+            default_expires: whole_seconds(&mut section, "default_expires", default.default_expires),
+            max_expires: whole_seconds(&mut section, "max_expires", default.max_expires),
             nonce_lifetime: section.positive("nonce_lifetime", default.nonce_lifetime),
         };
         let ordered = |smaller, low: Duration, larger, high: Duration| {
@@ -126,8 +126,8 @@ impl Auth {
     }
 }
 
-/// Expires is a number of whole seconds on the wire.
-fn expires(section: &mut Section<'_>, key: &'static str, default: Duration) -> Duration {
+/// A duration that is a number of whole seconds on the wire, as Expires and Session-Expires are.
+pub(super) fn whole_seconds(section: &mut Section<'_>, key: &'static str, default: Duration) -> Duration {
     let value = section.positive(key, default);
     if value.subsec_nanos() != 0 {
         let high = format!("{} s, without a fraction", LONGEST.as_secs());

@@ -179,6 +179,14 @@ impl<'d> Section<'d> {
         self.list(key)
     }
 
+    /// The value of `key`, or the entries of the list that it is, at least one; none if the key is missing.
+    pub(super) fn one_or_more<T: Value>(&mut self, key: &'static str, mend: &'static str) -> Vec<Found<T>> {
+        match self.table.and_then(|table| table.get(key)).map(|value| value.get_ref()) {
+            Some(DeValue::Array(_)) => self.nonempty_list(key, mend).unwrap_or_default(),
+            _ => self.take(key).into_iter().collect(),
+        }
+    }
+
     /// The table `key`, or an empty one.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'d> {
         let mut section = Section { document: self.document, table: None, place: self.place(key), known: Vec::new() };

@@ -10,9 +10,11 @@
 //!
 //! `config/chappe.toml` documents each key, and tests keep it complete.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use crate::config::document::Document;
+use crate::config::sip::Around;
 
 mod auth;
 mod document;
@@ -24,6 +26,7 @@ mod problem;
 mod relay;
 pub mod reload;
 mod secret;
+mod sip;
 mod tls;
 mod value;
 mod warning;
@@ -39,6 +42,10 @@ pub use self::policy::EgressPolicy;
 pub use self::problem::{Fault, Problem, Problems};
 pub use self::relay::{AbortFlag, Engine, Relay};
 pub use self::secret::Secret;
+pub use self::sip::{
+    Domain, DomainError, Forks, Hop, HopError, Media, Network, NetworkError, Protocol, Route, Sip, SipListen, SipName,
+    Untrusted,
+};
 pub use self::tls::{CertSource, PeerRelay, Tls, TlsVersion};
 pub use self::warning::Warning;
 pub use crate::relay::policy::{Rule, RuleError, Target};
@@ -60,6 +67,8 @@ pub struct Config {
     pub limits: Limits,
     /// Next hops that clients may name.
     pub policy: EgressPolicy,
+    /// The control plane; none without a `[[sip.listen]]`.
+    pub sip: Option<Sip>,
     /// The admin interface; none when switched off.
     pub admin: Option<Admin>,
     /// Logs.
@@ -92,7 +101,7 @@ impl Config {
         Config {
             relay: Relay::default(),
             listen: vec![Listen {
-                address: (std::net::Ipv4Addr::LOCALHOST, 2855).into(),
+                address: (Ipv4Addr::LOCALHOST, 2855).into(),
                 transport: Transport::Tls,
                 auth: true,
                 advertise: None,
@@ -105,6 +114,12 @@ impl Config {
                 allow: loopback("127.0.0.0/8").chain(loopback("::1/128")).collect(),
                 ..EgressPolicy::default()
             },
+            sip: Some(Sip {
+                listen: [Protocol::Udp, Protocol::Tcp].map(loopback_sip).into(),
+                trusted: sip::loopback_networks(),
+                media: Media { accept_loopback: true, ..Media::default() },
+                ..Sip::default()
+            }),
             admin: Some(Admin::default()),
             log: Log::default(),
             records: None,
@@ -115,19 +130,24 @@ impl Config {
         let Some(table) = document.parse() else { return document.finish(file, None) };
         let mut root = document.root(&table);
         let listen = listen::read(&mut root);
-        let loopback = |only: &dyn Fn(&Listen) -> bool| {
-            listen.iter().filter(|listen| only(listen)).all(|listen| listen.address.ip().is_loopback())
-        };
         let tls_section = root.section("tls");
         let verifiable = tls_section.has("client_ca");
+        let admin = Admin::read(root.section("admin"), &listen);
+        let around = Around { tls: tls_section.is_present(), verifiable, listen: &listen, admin: admin.as_ref() };
+        let sip = Sip::read(root.section("sip"), &around);
+        let msrp = listen.iter().map(|listen| (listen.address, listen.transport == Transport::Tls));
+        let secure_sip = sip.iter().flat_map(|sip| &sip.listen).filter(|listen| listen.protocol == Protocol::Tls);
+        let mut secure = msrp.clone().filter(|(_, tls)| *tls).map(|(address, _)| address);
+        let tls_is_loopback = secure.all(is_loopback) && secure_sip.map(|listen| listen.address).all(is_loopback);
         let config = Config {
-            relay: Relay::read(root.section("relay"), loopback(&|_| true)),
-            tls: Tls::read(tls_section, loopback(&|listen| listen.transport == Transport::Tls)),
+            relay: Relay::read(root.section("relay"), msrp.map(|(address, _)| address).all(is_loopback)),
+            tls: Tls::read(tls_section, tls_is_loopback),
             peer_relay: tls::peer_relays(&mut root, verifiable),
             auth: Auth::read(root.section("auth")),
             limits: Limits::read(root.section("limits")),
             policy: EgressPolicy::read(root.section("policy")),
-            admin: Admin::read(root.section("admin"), &listen),
+            sip,
+            admin,
             log: Log::read(root.section("log")),
             records: Records::read(root.section("records")),
             listen,
@@ -135,4 +155,13 @@ impl Config {
         root.close();
         document.finish(file, Some(config))
     }
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().is_loopback()
+}
+
+/// Where SIP is served without a file.
+fn loopback_sip(protocol: Protocol) -> SipListen {
+    SipListen { address: (Ipv4Addr::LOCALHOST, 5060).into(), protocol, advertise: None }
 }

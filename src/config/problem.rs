@@ -130,6 +130,15 @@ pub enum Fault {
     /// No way in.
     #[error("no listener; write [[listen]] with address = \"127.0.0.1:2855\"")]
     NoListener,
+    /// The control plane is off, and yet it is told where to send.
+    #[error("no SIP listener; write [[sip.listen]] with address = \"127.0.0.1:5060\"")]
+    NoSipListener,
+    /// Via and Contact must say where we are, and a wildcard does not.
+    #[error("a wildcard address tells nobody where to answer; write advertise = \"sip.example.com\"")]
+    AdvertiseNeeded,
+    /// Names in certificates say nothing without an authority.
+    #[error("a certificate cannot be verified without tls.client_ca; write client_ca = \"ca.crt\" under [tls]")]
+    CertificateWithoutCa,
     /// A TLS listener needs the section that names its certificate.
     #[error("a TLS listener without a [tls] section; write [tls] with certificate and key, or transport = \"tcp\"")]
     ListenerWithoutTls,
@@ -184,5 +193,29 @@ pub enum Fault {
         found: String,
         /// Which part is wrong.
         why: crate::relay::policy::RuleError,
+    },
+    /// A trusted network that cannot be read.
+    #[error("{found} is not a network: {why}; write a CIDR such as \"10.0.0.0/8\", or an address")]
+    Network {
+        /// The entry as written.
+        found: String,
+        /// Which part is wrong.
+        why: super::NetworkError,
+    },
+    /// The domain of a route cannot be read.
+    #[error("{found} is not a domain: {why}; write \"example.com\", \"*.example.com\" or \"*\"")]
+    Domain {
+        /// The domain as written.
+        found: String,
+        /// Which part is wrong.
+        why: super::DomainError,
+    },
+    /// The next hop of a route cannot be read.
+    #[error("{found} is not a next hop: {why}; write one such as \"sip:proxy.example.com:5060;transport=tcp\"")]
+    Hop {
+        /// The URI as written.
+        found: String,
+        /// Which part is wrong.
+        why: super::HopError,
     },
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{Admin, CertSource, Config, Records};
+use super::{Admin, CertSource, Config, Records, SipListen};
 
 /// A part that changes while the relay runs and no link is dropped. What it changes to stands in the new configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,6 +23,8 @@ pub enum Change {
     Limits,
     /// How requests are forwarded and how long a drain takes: the keys of `[relay]` that do not need a restart.
     Relay,
+    /// All of `[sip]` but its listeners; what was set up under the old rules goes on.
+    Sip,
     /// The log level.
     LogLevel,
     /// Where session records go. Always there when they go to a file: it may have been rotated.
@@ -48,6 +50,8 @@ pub enum Fixed {
     Pin,
     /// `[[listen]]`.
     Listeners,
+    /// `[[sip.listen]]`, and with it whether there is a control plane.
+    SipListeners,
     /// `admin.address` and `admin.enabled`.
     AdminAddress,
     /// `log.format`.
@@ -79,6 +83,7 @@ impl Fixed {
             Fixed::Node => "relay.node",
             Fixed::Pin => "relay.pin",
             Fixed::Listeners => "listen",
+            Fixed::SipListeners => "sip.listen",
             Fixed::AdminAddress => "admin.address",
             Fixed::LogFormat => "log.format",
         }
@@ -102,6 +107,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<Fixed> {
         (Fixed::Node, old.relay.node != new.relay.node),
         (Fixed::Pin, old.relay.pin != new.relay.pin),
         (Fixed::Listeners, old.listen != new.listen),
+        (Fixed::SipListeners, sip_listeners(old) != sip_listeners(new)),
         (Fixed::AdminAddress, address(old) != address(new)),
         (Fixed::LogFormat, old.log.format != new.log.format),
     ];
@@ -119,11 +125,16 @@ fn changes(old: &Config, new: &Config) -> Vec<Change> {
         (Change::Limits, old.limits != new.limits),
         // The fixed keys of the section are equal by now.
         (Change::Relay, old.relay != new.relay),
+        (Change::Sip, old.sip != new.sip),
         (Change::LogLevel, old.log.level != new.log.level),
         (Change::Records, old.records != new.records || matches!(new.records, Some(Records::File(_)))),
         (Change::AdminToken, token(old) != token(new)),
     ];
     differences.into_iter().filter(|(_, differs)| *differs).map(|(change, _)| change).collect()
+}
+
+fn sip_listeners(config: &Config) -> &[SipListen] {
+    config.sip.as_ref().map_or(&[], |sip| &sip.listen)
 }
 
 fn names_tls_files(config: &Config) -> bool {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Command, PATIENCE, Shards, Stuck};
-use crate::relay::{AnchorError, AnchorId, AnchorWish, LegTerms, Relay, Reserved, SessionEnd, Side};
+use crate::msrp::Uri;
+use crate::relay::{AnchorError, AnchorId, AnchorWish, LegTerms, Relay, Reserved, SessionEnd, Side, TokenId};
 
 /// What a shard is asked to do about an anchor of its own.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum AnchorCommand {
     Set(AnchorId, Side, LegTerms, oneshot::Sender<Result<(), AnchorError>>),
     /// [`Relay::release_anchor`]
     Release(AnchorId, SessionEnd),
+    /// [`Relay::knows`]
+    Know(Arc<[u8]>, oneshot::Sender<bool>),
 }
 
 impl AnchorCommand {
@@ -39,6 +42,9 @@ impl AnchorCommand {
             }
             AnchorCommand::Release(anchor, end) => {
                 relay.release_anchor(anchor, end, now);
+            }
+            AnchorCommand::Know(uri, reply) => {
+                let _ = reply.send(relay.knows(&uri));
             }
         }
     }
@@ -79,6 +85,17 @@ impl Shards {
     /// Ends an anchor.
     pub async fn release_anchor(&self, shard: u16, anchor: AnchorId, end: SessionEnd) -> Result<(), Stuck> {
         self.tell(shard, AnchorCommand::Release(anchor, end)).await
+    }
+
+    /// Whether a URI of ours has a session that lives.
+    pub async fn knows(&self, uri: Arc<[u8]>) -> Result<bool, Stuck> {
+        let token = Uri::parse(&uri).ok().and_then(|uri| uri.session_id().and_then(TokenId::parse));
+        match token.and_then(|token| token.label()) {
+            Some(label) if usize::from(label.shard) < self.len() => {
+                self.ask(label.shard, |reply| AnchorCommand::Know(uri, reply)).await
+            }
+            _ => Ok(false),
+        }
     }
 
     /// What must not be lost waits for room.

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod dial;
 pub mod engine;
 pub mod mailbox;
+pub(crate) mod names;
 mod outgoing;
 pub mod resolve;
 pub mod server;

@@ -65,6 +65,19 @@ pub enum StartError {
     /// A thread or runtime cannot be made.
     #[error("cannot start a shard: {0}")]
     Thread(io::Error),
+    /// A SIP listener over TLS without a certificate.
+    #[error("a SIP listener over TLS needs a certificate")]
+    SipCertificate,
+    /// A SIP listener cannot be bound.
+    #[error("sip.listen: cannot bind {protocol} {address}: {error}; is another process using it?")]
+    SipBind {
+        /// Its protocol.
+        protocol: crate::sip::way::Protocol,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
     /// The operating system gives no randomness.
     #[error("no randomness from the operating system")]
     Randomness,
@@ -190,6 +203,19 @@ impl Server {
         Ok(core)
     }
 
+    /// The CA (PEM) and the certificate that were made in memory, if there are: the control plane shows the same.
+    pub fn in_memory(&self) -> Option<&(String, Identity)> {
+        self.in_memory.as_ref()
+    }
+
+    /// The certificate that TLS listeners present, as DER; none without one.
+    pub fn certificate(&self, config: &Config) -> Option<Vec<u8>> {
+        let files = read_tls(config).ok().flatten();
+        let identity = files.and_then(|files| files.identity);
+        let identity = identity.as_ref().or(self.in_memory.as_ref().map(|(_, identity)| identity));
+        identity.and_then(|identity| identity.chain.first()).map(|leaf| leaf.to_vec())
+    }
+
     /// Waits for the shards to end after `Shards::stop`.
     pub fn join(self) {
         for thread in self.threads {
@@ -237,17 +263,17 @@ fn listeners(config: &Config, sockets: Vec<TcpListener>, listening: &[SocketAddr
 }
 
 /// Contents of the TLS files.
-struct TlsFiles {
-    identity: Option<Identity>,
-    client_ca: Option<Vec<u8>>,
-    roots: Vec<Vec<u8>>,
+pub(crate) struct TlsFiles {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) client_ca: Option<Vec<u8>>,
+    pub(crate) roots: Vec<Vec<u8>>,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {
     fs::read(path).map_err(|error| StartError::File { path: path.to_owned(), error })
 }
 
-fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
+pub(crate) fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
     let Some(tls) = &config.tls else { return Ok(None) };
     let identity = match &tls.certificate {
         CertSource::Files { certificate, key } => {
@@ -294,7 +320,7 @@ fn tls_sides(config: &Config) -> Result<TlsSides, StartError> {
     Ok(TlsSides { server: Some(server), client, peers, in_memory })
 }
 
-fn server_options(config: &Config) -> ServerOptions {
+pub(crate) fn server_options(config: &Config) -> ServerOptions {
     let key_log = config.tls.as_ref().is_some_and(|t| t.sslkeylog);
     let only_tls13 = config.tls.as_ref().is_some_and(|t| t.min_version == TlsVersion::V1_3);
     ServerOptions { ask_certificate: true, key_log, only_tls13 }
@@ -348,7 +374,7 @@ fn accounts(config: &Config) -> Result<Box<dyn Store>, StartError> {
     Ok(Box::new(Chain::new(stores)))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], StartError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StartError> {
     let mut out = [0; N];
     getrandom::fill(&mut out).map_err(|_| StartError::Randomness)?;
     Ok(out)

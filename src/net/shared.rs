@@ -85,21 +85,28 @@ impl Shared {
 
     /// Looks a user up, within the limits of its address and its tokens.
     pub async fn look_up(&self, user: &str, address: Option<IpAddr>) -> Result<Option<Account>, LookUpFailure> {
+        let account = self.account(user, address).await?;
+        Ok(account.map(|account| {
+            let most = self.rules.load().tokens_per_user;
+            let lease = account.relay && self.leases.take_token(user, most);
+            Account { ha1: account.ha1, relay: account.relay, lease }
+        }))
+    }
+
+    /// Looks a user up, within the limits of its address.
+    pub async fn account(
+        &self,
+        user: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Option<crate::accounts::Account>, LookUpFailure> {
         let rules = **self.rules.load();
         if address.is_some_and(|a| !self.addresses.auth(a, &rules.bounds, self.clock.now())) {
             return Err(LookUpFailure::RateLimited);
         }
         let store = self.accounts.load_full();
-        match store.look_up(user).await {
-            Ok(Some(account)) => {
-                let lease = account.relay && self.leases.take_token(user, rules.tokens_per_user);
-                Ok(Some(Account { ha1: account.ha1, relay: account.relay, lease }))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => {
-                tracing::error!(%error, "credential store does not answer; AUTHs get 401 until it does");
-                Err(LookUpFailure::Unavailable)
-            }
-        }
+        store.look_up(user).await.map_err(|error| {
+            tracing::error!(%error, "credential store does not answer; nobody can log in until it does");
+            LookUpFailure::Unavailable
+        })
     }
 }

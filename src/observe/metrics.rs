@@ -1,7 +1,7 @@
 //! The exporter: counters of all shards, and of events, as text for Prometheus.
 //!
 //! Shards count in cells of their own; [`Exporter::update`] copies their sums into a recorder that belongs to this exporter
-//! alone. The two histograms arrive counted already and are written by `exposition`.
+//! alone. Histograms arrive counted already and are written by `exposition`.
 
 #![expect(clippy::disallowed_methods, reason = "the process's start time is a metric")]
 
@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 use super::exposition::{Exposition, sorted};
 use super::series;
+use super::sip::{self, SipSnapshot};
 use super::spool::Losses;
 use crate::control::Snapshot;
 use crate::relay::Event;
@@ -27,6 +28,7 @@ pub struct Exporter {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     counted_elsewhere: ArcSwap<String>,
+    sip: ArcSwap<String>,
 }
 
 impl Exporter {
@@ -35,7 +37,7 @@ impl Exporter {
     pub fn new() -> Exporter {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
-        let exporter = Exporter { recorder, handle, counted_elsewhere: ArcSwap::default() };
+        let exporter = Exporter { recorder, handle, counted_elsewhere: ArcSwap::default(), sip: ArcSwap::default() };
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         series::begin(&exporter, started);
         exporter
@@ -48,6 +50,14 @@ impl Exporter {
         series::expose(&mut text, shards);
         self.counted_elsewhere.store(text.into_text().into());
         self.handle.run_upkeep();
+    }
+
+    /// Takes over the counters of the control plane.
+    pub fn update_sip(&self, plane: &SipSnapshot) {
+        sip::copy(self, plane);
+        let mut text = Exposition::default();
+        sip::expose(&mut text, plane);
+        self.sip.store(text.into_text().into());
     }
 
     /// Says whether all shards answered when they were asked for their counters.
@@ -72,6 +82,7 @@ impl Exporter {
     pub fn render(&self) -> String {
         let mut text = sorted(&self.handle.render());
         text.push_str(&self.counted_elsewhere.load());
+        text.push_str(&self.sip.load());
         text
     }
 

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::relay::{AnchorNews, Event};
+use crate::relay::{Event, SessionRecord};
 
 mod events;
 mod exposition;
@@ -21,13 +21,15 @@ mod metrics;
 mod records;
 mod rfc3339;
 mod series;
+mod sip;
 mod spool;
 pub(crate) mod throttle;
 
 pub use self::events::log_event;
 pub use self::log::{Flush, LogError, LogHandle};
 pub use self::metrics::Exporter;
-pub use self::records::RecordWriter;
+pub use self::records::{CallOfSession, RecordWriter};
+pub use self::sip::{SETUP_BOUNDS_MS, SipSnapshot};
 pub use self::spool::Losses;
 
 /// Everything an event goes to. Cheap to clone, one for each shard.
@@ -47,8 +49,18 @@ impl Observer {
     pub fn event(&self, event: &Event) {
         self.exporter.event(event);
         log_event(event);
-        if let Event::SessionEnded(record) | Event::Anchor { news: AnchorNews::Ended(record), .. } = event {
-            self.records.write(record);
+        if let Event::SessionEnded(record) = event {
+            self.records.write(record, None);
         }
+    }
+
+    /// Records an anchored session, with what the control plane knows of its call. Never waits.
+    pub fn anchor_ended(&self, record: &SessionRecord, call: Option<&CallOfSession>) {
+        self.records.write(record, call);
+    }
+
+    /// Takes over the counters of the control plane.
+    pub fn sip(&self, plane: &SipSnapshot) {
+        self.exporter.update_sip(plane);
     }
 }

@@ -51,11 +51,11 @@ impl RecordWriter {
     }
 
     /// Leaves the record of a session that ended just now to the writing thread.
-    pub fn write(&self, record: &SessionRecord) {
+    pub fn write(&self, record: &SessionRecord, call: Option<&CallOfSession>) {
         if matches!(**self.target.load(), Target::Nowhere) {
             return;
         }
-        self.spool.put(&line(record, SystemTime::now()));
+        self.spool.put(&line(record, call, SystemTime::now()));
     }
 
     /// Waits for the records written so far, for up to 5 seconds; before the process ends.
@@ -97,9 +97,24 @@ struct Line<'a> {
     started: String,
     ended: String,
     duration_ms: u64,
+    #[serde(flatten)]
+    call: Option<&'a CallOfSession>,
 }
 
-fn line(record: &SessionRecord, ended: SystemTime) -> Vec<u8> {
+/// What the record of an anchored session says of its call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CallOfSession {
+    /// Call-ID of the caller's leg: its hash, unless the configuration says otherwise.
+    pub call_id: String,
+    /// Who ended the call: `caller`, `callee` or `relay`; none while it goes on without this session.
+    pub ended_by: Option<&'static str>,
+    /// How it ended.
+    pub call_end: Option<&'static str>,
+    /// From its answer to its end, in milliseconds.
+    pub call_ms: Option<u64>,
+}
+
+fn line(record: &SessionRecord, call: Option<&CallOfSession>, ended: SystemTime) -> Vec<u8> {
     let line = Line {
         id: &record.id,
         user: &record.user,
@@ -114,6 +129,7 @@ fn line(record: &SessionRecord, ended: SystemTime) -> Vec<u8> {
         started: rfc3339(ended.checked_sub(record.duration).unwrap_or(ended)),
         ended: rfc3339(ended),
         duration_ms: u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
+        call,
     };
     // Texts and numbers always serialize.
     let mut line = serde_json::to_vec(&line).unwrap_or_default();
@@ -198,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_record_is_one_json_line_with_utc_times() {
-        let text = line(&record("alice\n\"x\""), UNIX_EPOCH + Duration::from_secs(120));
+        let text = line(&record("alice\n\"x\""), None, UNIX_EPOCH + Duration::from_secs(120));
         assert_eq!(text.iter().filter(|octet| **octet == b'\n').count(), 1);
         let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
         let expected = serde_json::json!({
@@ -216,17 +232,17 @@ mod tests {
         let (path, rotated) = (directory.path().join("sessions.jsonl"), directory.path().join("sessions.jsonl.1"));
         let records = Records::File(path.clone());
         let writer = RecordWriter::start(Some(&records)).expect("writer");
-        writer.write(&record("alice"));
+        writer.write(&record("alice"), None);
         writer.flush();
         fs::rename(&path, &rotated).expect("rotation");
         writer.redirect(Some(&records)).expect("reload");
-        writer.write(&record("bob"));
+        writer.write(&record("bob"), None);
         writer.flush();
         assert_eq!((users(&rotated), users(&path)), (vec!["\"alice\"".to_owned()], vec!["\"bob\"".to_owned()]));
         assert!(writer.redirect(Some(&Records::File(directory.path().join("none/x")))).is_err());
-        writer.write(&record("carol"));
+        writer.write(&record("carol"), None);
         writer.redirect(None).expect("reload");
-        writer.write(&record("dave"));
+        writer.write(&record("dave"), None);
         writer.flush();
         assert!(!users(&path).contains(&"\"dave\"".to_owned()));
         assert_eq!(writer.losses(), Losses::default());
@@ -235,8 +251,8 @@ mod tests {
     #[test]
     fn a_full_disk_costs_records_and_nothing_else() {
         let writer = RecordWriter::start(Some(&Records::File("/dev/full".into()))).expect("writer");
-        writer.write(&record("alice"));
-        writer.write(&record("bob"));
+        writer.write(&record("alice"), None);
+        writer.write(&record("bob"), None);
         writer.flush();
         assert_eq!(writer.losses(), Losses { full: 0, failed: 2 });
     }

@@ -72,7 +72,8 @@ impl<const N: usize> Default for Buckets<N> {
 }
 
 impl<const N: usize> Buckets<N> {
-    pub(super) fn observe(&mut self, bounds: &[u64], value: u64) {
+    /// Counts one, with the upper bounds of all buckets but the last.
+    pub fn observe(&mut self, bounds: &[u64], value: u64) {
         let at = bounds.iter().position(|b| value <= *b).unwrap_or(bounds.len());
         self.counts[at.min(N - 1)] += 1;
         self.sum += value;

@@ -36,6 +36,12 @@ impl Relay {
         Some((token, uri))
     }
 
+    /// Whether a URI of ours has a session on this shard that lives.
+    pub fn knows(&self, uri: &[u8]) -> bool {
+        let token = crate::msrp::Uri::parse(uri).ok().and_then(|uri| uri.session_id().and_then(TokenId::parse));
+        token.is_some_and(|token| self.sessions.contains_key(&token))
+    }
+
     /// A token of this shard.
     pub(super) fn new_token(&mut self) -> TokenId {
         let label = super::Label { node: self.settings.node, generation: self.settings.generation, shard: self.shard };

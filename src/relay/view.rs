@@ -22,8 +22,8 @@ pub struct SessionView {
     pub far_sides: usize,
     /// Time since the 200 to AUTH.
     pub age: Duration,
-    /// Time to the token's expiry.
-    pub expires_in: Duration,
+    /// Time to the token's expiry; none where a command ends it.
+    pub expires_in: Option<Duration>,
     /// Messages and octets; what a leg's other end sends counts as from the owner.
     pub tally: Tally,
     /// The anchor of which it is a leg.
@@ -51,7 +51,7 @@ impl Relay {
                 relay,
                 far_sides: s.far.len(),
                 age: now.since(s.created),
-                expires_in: s.expires.since(now),
+                expires_in: (s.expires != Moment::FAR).then(|| s.expires.since(now)),
                 tally,
                 anchor,
             }

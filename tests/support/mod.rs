@@ -93,12 +93,17 @@ pub struct Relay {
 
 impl Relay {
     pub fn start(authority: &Authority, wish: &Wish<'_>) -> Relay {
+        Relay::with_text(authority, wish, &configuration(wish))
+    }
+
+    /// With this configuration in place of the one that says what is wished. It has an admin interface and logs in JSON.
+    pub fn with_text(authority: &Authority, wish: &Wish<'_>, text: &str) -> Relay {
         let directory = tempfile::tempdir().expect("directory");
         let (chain, key) = authority.issue(&[wish.name]);
         write(&directory, "server.crt", &chain);
         write(&directory, "server.key", &key);
         write(&directory, "ca.crt", &authority.pem);
-        write(&directory, "chappe.toml", &configuration(wish));
+        write(&directory, "chappe.toml", text);
         let path = directory.path().join("chappe.toml");
         let mut command = match wish.namespace {
             Some(namespace) => {
@@ -132,14 +137,24 @@ impl Relay {
         let mut relay =
             Relay { child, lines, log: Vec::new(), tls: nowhere, tcp: nowhere, admin: nowhere, directory, name, pid };
         relay.admin = relay.address("admin is listening");
-        relay.tls = relay.address("\"transport\":\"Tls\"");
         relay.tcp = relay.address("\"transport\":\"Tcp\"");
+        if text.lines().any(|line| line == "transport = \"tls\"") {
+            relay.tls = relay.address("\"transport\":\"Tls\"");
+        }
         relay
     }
 
     /// The address in the first log line that says this.
     fn address(&mut self, what: &str) -> SocketAddr {
         let line = self.expect_log(what);
+        let value: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+        let address = value["fields"]["address"].as_str().or(value["address"].as_str()).expect("an address");
+        address.parse().expect("a socket address")
+    }
+
+    /// Where it listens for SIP by this protocol, `UDP`, `TCP` or `TLS`.
+    pub fn sip(&mut self, protocol: &str) -> SocketAddr {
+        let line = self.expect_log(&format!("\"protocol\":\"{protocol}\""));
         let value: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
         let address = value["fields"]["address"].as_str().or(value["address"].as_str()).expect("an address");
         address.parse().expect("a socket address")

@@ -113,6 +113,7 @@ fn a_laboratory_file_is_accepted_and_the_rest_has_its_defaults() {
             allow: ["127.0.0.0/8", "::1/128"].into_iter().flat_map(|r| r.parse::<Rule>()).collect(),
             ..EgressPolicy::default()
         },
+        sip: None,
         admin: Some(Admin::default()),
         log: Log::default(),
         records: None,
@@ -124,7 +125,9 @@ fn a_laboratory_file_is_accepted_and_the_rest_has_its_defaults() {
 #[test]
 fn development_is_the_least_file_with_a_user_and_loopback_next_hops() {
     let mut least = valid(
-        "[[auth.user]]\nname = \"demo\"\npassword = \"p\"\n[policy]\nallow_next_hops = [\"127.0.0.0/8\", \"::1/128\"]\n",
+        "[[auth.user]]\nname = \"demo\"\npassword = \"p\"\n[policy]\nallow_next_hops = [\"127.0.0.0/8\", \"::1/128\"]\n\
+         [[sip.listen]]\naddress = \"127.0.0.1:5060\"\n[[sip.listen]]\naddress = \"127.0.0.1:5060\"\n\
+         transport = \"tcp\"\n[sip.media]\naccept_loopback = true\n",
     );
     assert_eq!(Config::development(Secret::from("p")), least);
     assert_eq!(least.warnings(), [Warning::CertificateInMemory]);

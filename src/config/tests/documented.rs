@@ -29,6 +29,16 @@ fn the_documented_values_are_the_defaults() {
 }
 
 #[test]
+fn the_documented_values_of_the_control_plane_are_the_defaults() {
+    let head = "[[sip.listen]]";
+    let listener = format!("{head}\naddress = \"127.0.0.1:5060\"\n");
+    let text = DOCUMENTED.replace(&format!("#{head}\n"), &listener);
+    let documented = parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(documented.sip.as_ref().map(|sip| sip.listen.len()), Some(1));
+    assert_eq!(documented, valid(&listener));
+}
+
+#[test]
 fn the_documented_examples_are_accepted() {
     let directory = TempDir::new().expect("a directory");
     for file in ["server.crt", "server.key", "ca.crt", "roots.crt", "users.htdigest"] {
@@ -39,16 +49,18 @@ fn the_documented_examples_are_accepted() {
     assert_eq!(config.peer_relay.len(), 1);
     assert_eq!(config.auth.users.len(), 1);
     assert_eq!(config.limits.max_message, Some(1 << 30));
+    let sip = config.sip.expect("a listener");
+    assert_eq!((sip.listen.len(), sip.routes.len(), sip.media.max_size), (1, 1, Some(100 << 20)));
 }
 
 #[test]
 fn every_known_key_is_documented() {
     // A list of sections is read only where it has an entry.
-    let everything = format!("{LEAST}[[peer_relay]]\n[[auth.user]]\n");
+    let everything = format!("{LEAST}[[peer_relay]]\n[[auth.user]]\n[[sip.listen]]\n[[sip.route]]\n");
     let document = Document::new(&everything, Path::new("/nonexistent"));
     assert!(Config::read(&document, "everything").is_err());
     let known = document.known.take();
-    assert!(known.len() > 80, "only {} keys are known", known.len());
+    assert!(known.len() > 120, "only {} keys are known", known.len());
 
     let mut section = String::new();
     let mut written = BTreeSet::new();

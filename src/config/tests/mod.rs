@@ -8,6 +8,7 @@ mod accepted;
 mod documented;
 mod faults;
 mod reloaded;
+mod sip;
 
 /// The least that loads.
 const LEAST: &str = "[[listen]]\naddress = \"127.0.0.1:2855\"\n[tls]\n";

@@ -45,8 +45,22 @@ fn a_peer_relay_is_a_change() {
 #[case("[admin]\naddress = \"127.0.0.1:1\"", Fixed::AdminAddress)]
 #[case("[admin]\nenabled = false", Fixed::AdminAddress)]
 #[case("[log]\nformat = \"json\"", Fixed::LogFormat)]
+#[case("[[sip.listen]]\naddress = \"127.0.0.1:5060\"", Fixed::SipListeners)]
 fn what_only_a_restart_can_do_is_refused_by_its_key(#[case] text: &str, #[case] fixed: Fixed) {
     assert_eq!(diff(&valid(""), &valid(text)), Err(NeedsRestart(vec![fixed])));
+}
+
+#[rstest]
+#[case("resolve = false")]
+#[case("trusted = []")]
+#[case("max_calls = 1")]
+#[case("[[sip.route]]\ndomain = \"*\"")]
+#[case("[sip.media]\ntls_required = true")]
+fn all_of_sip_but_its_listeners_is_a_change(#[case] text: &str) {
+    let listener = "[[sip.listen]]\naddress = \"127.0.0.1:5060\"\n";
+    let (old, new) = (valid(&format!("[sip]\n{listener}")), valid(&format!("[sip]\n{text}\n{listener}")));
+    assert_eq!(diff(&old, &new), Ok(vec![Change::Sip]));
+    assert_eq!(diff(&valid(""), &new), Err(NeedsRestart(vec![Fixed::SipListeners])));
 }
 
 #[test]

@@ -193,7 +193,7 @@ impl B2bua {
         media.signalled(Side::A, family, flow.protocol == Protocol::Tls);
         let from = request.headers.first("From").and_then(NameAddr::read).map_or("", |from| from.uri);
         let user: Arc<str> = admission.user.unwrap_or_else(|| Arc::from(from));
-        let routes = self.routes_left(&request);
+        let routes = list::all(&request.headers, "Route").map(str::to_owned).collect();
         let nowhere = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
         let mut call = Call {
             legs: [Leg::new(nowhere.clone(), contact.clone()), Leg::new(nowhere, contact)],
@@ -202,7 +202,7 @@ impl B2bua {
             exchanges: 0,
             inviting: Some(Inviting {
                 initial: true,
-                route: routes.clone(),
+                request_uri: request.uri.clone(),
                 routed_by: now + STEP,
                 realm: admission.realm,
                 ..Inviting::new(Side::A, server, request.clone(), found.is_none(), self.settings.timers)
@@ -225,19 +225,6 @@ impl B2bua {
         self.arm(key);
     }
 
-    /// Route values of a request without those that name us (RFC 3261 section 16.4).
-    fn routes_left(&self, request: &Request) -> Vec<String> {
-        let mut routes: Vec<String> = list::all(&request.headers, "Route").map(str::to_owned).collect();
-        let is_ours = |route: &String| {
-            let uri = NameAddr::read(route).and_then(|r| r.parsed());
-            uri.is_some_and(|uri| self.settings.contacts.names(&uri))
-        };
-        while routes.first().is_some_and(is_ours) {
-            routes.remove(0);
-        }
-        routes
-    }
-
     /// The answer to [`Output::Route`].
     pub fn routed(&mut self, key: CallKey, result: Result<Routed, Refusal>, now: Moment) {
         self.go_to(key, result, now);
@@ -257,9 +244,8 @@ impl B2bua {
         };
         call.anchor = routed.anchor;
         inviting.targets = routed.targets.into();
-        if let Some(route) = routed.route {
-            inviting.route.insert(0, route);
-        }
+        inviting.route = routed.route;
+        inviting.request_uri = routed.request_uri;
         if let Some(target) = inviting.targets.front() {
             let family = if target.address.is_ipv6() { Family::V6 } else { Family::V4 };
             call.media.signalled(Side::B, family, target.protocol == Protocol::Tls);

@@ -95,7 +95,8 @@ pub(super) struct Inviting {
     pub(super) asking: Option<Dialog>,
     /// Where it may go on to, if this one fails.
     pub(super) targets: VecDeque<Target>,
-    /// A Route that leads by an outbound proxy.
+    /// Its Request-URI and Route beyond us, where it began a call.
+    pub(super) request_uri: String,
     pub(super) route: Vec<String>,
     pub(super) forks: Vec<Fork>,
     /// Offer and answer of this INVITE are done with this fork: what it says again is a repetition.
@@ -263,6 +264,7 @@ impl Inviting {
             sent: None,
             asking: None,
             targets: VecDeque::new(),
+            request_uri: String::new(),
             route: Vec::new(),
             forks: Vec::new(),
             negotiated: None,

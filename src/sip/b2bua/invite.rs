@@ -5,7 +5,7 @@ use super::dialog::Dialog;
 use super::event::Cause;
 use super::session_timer;
 use super::written::{accepting, complete, set_body, untagged};
-use super::{B2bua, CallKey, admission, body};
+use super::{B2bua, CallKey, Output, admission, body};
 use crate::moment::Moment;
 use crate::relay::Side;
 use crate::sip::message::{Headers, Request};
@@ -72,7 +72,7 @@ impl B2bua {
         let contact = &call.legs[to as usize].contact;
         let mut dialog = Dialog::asking(from, &tag, callee, &call_id, contact, inviting.number);
         inviting.number += 1;
-        dialog.aim(&inviting.request.uri);
+        dialog.aim(&inviting.request_uri);
         let mut request = dialog.request("INVITE");
         for route in &inviting.route {
             request.headers.push("Route", route.clone());
@@ -119,6 +119,16 @@ impl B2bua {
             None => call.open.as_ref()?.from() == Some(side),
         };
         Some(if own { 500 } else { 491 })
+    }
+
+    /// The target that the call was sent to is not tried first by others (RFC 3263 section 4.3).
+    pub(super) fn rest(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(&key).filter(|c| c.inviting.as_ref().is_some_and(|i| i.initial)) else {
+            return;
+        };
+        if let Way::Target(target) = &call.leg(Side::B).way {
+            self.outputs.push_back(Output::Rest { target: target.clone() });
+        }
     }
 
     /// The INVITE goes to its next target (RFC 3263 section 4.3), as long as nothing was agreed with the one before; false if

@@ -59,7 +59,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 pub use event::{CallEvent, CallRecord, Cause, EndedBy};
 pub use media::{AnchorRef, MediaSettings};
-pub use settings::{Admission, Contacts, Forks, Refusal, Routed, Settings};
+pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Settings};
 
 use self::call::{Asked, Call, Owner, Served};
 use self::connections::Connections;
@@ -112,8 +112,13 @@ pub enum Output {
         call: CallKey,
         /// The Request-URI.
         uri: String,
-        /// Route headers that are left, as values.
+        /// The values of Route, those that name us among them.
         routes: Vec<String>,
+    },
+    /// This target did not take a call: others try it last for a while (RFC 3263 section 4.3).
+    Rest {
+        /// Which one.
+        target: Target,
     },
     /// Where in-dialog requests go: answer by [`B2bua::located`].
     Locate {
@@ -284,6 +289,22 @@ impl B2bua {
     /// No new calls: 503 from now on.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Ends all calls, for the end of the process.
+    pub fn end_all(&mut self, now: Moment) {
+        self.draining = true;
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.end(key, Cause::Operator, EndedBy::Us, now);
+        }
+        self.work(now);
+    }
+
+    /// Call-ID of the call that an anchor belongs to, as its caller gave it.
+    pub fn call_id(&self, at: AnchorRef) -> Option<&str> {
+        let call = self.calls.get(self.anchors.get(&at)?)?;
+        Some(&call.call_id)
     }
 
     /// Calls now; each has up to two dialogs.

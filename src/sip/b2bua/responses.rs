@@ -163,8 +163,11 @@ impl B2bua {
         if response.status == 422 && self.ask_for_more(key, &response, now) {
             return;
         }
-        if response.status == 503 && self.try_next(key, now) {
-            return;
+        if response.status == 503 {
+            self.rest(key);
+            if self.try_next(key, now) {
+                return;
+            }
         }
         let Some(back) = self.refusal_back(key, &response) else { return };
         self.servers.remove(&server);
@@ -231,8 +234,11 @@ impl B2bua {
         }
         inviting.client = None;
         let (initial, from) = (inviting.initial, inviting.from);
-        if inviting.taken.is_none() && inviting.forks.is_empty() && self.try_next(key, now) {
-            return;
+        if inviting.taken.is_none() && inviting.forks.is_empty() {
+            self.rest(key);
+            if self.try_next(key, now) {
+                return;
+            }
         }
         self.give_up_invite(key, 408, &[], now);
         if !initial {

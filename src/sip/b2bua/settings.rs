@@ -51,24 +51,6 @@ impl Contacts {
             None => "<sip:localhost>".to_owned(),
         }
     }
-
-    /// Whether a host and port are ours: a Route that names us is taken off.
-    pub(super) fn names(&self, uri: &crate::sip::message::Uri<'_>) -> bool {
-        let with_port = |port| match uri.host.contains(':') {
-            true => format!("[{}]:{port}", uri.host),
-            false => format!("{}:{port}", uri.host),
-        };
-        self.0.iter().any(|contact| {
-            let default = contact.protocol.default_port();
-            let ours = match contact.host.rsplit_once(':') {
-                Some((_, port)) if !port.ends_with(']') && port.bytes().all(|b| b.is_ascii_digit()) => {
-                    contact.host.clone()
-                }
-                _ => format!("{}:{default}", contact.host),
-            };
-            ours.eq_ignore_ascii_case(&with_port(uri.port.unwrap_or(default)))
-        })
-    }
 }
 
 /// What the caller sees of a call that forks behind us (RFC 3261 section 13.2.2.4).
@@ -108,6 +90,8 @@ pub struct Routed {
     pub anchor: bool,
     /// What MSRP speaks there; none for what the caller speaks.
     pub protocol: Option<crate::sdp::Protocol>,
-    /// A Route that leads by an outbound proxy.
-    pub route: Option<String>,
+    /// The Request-URI.
+    pub request_uri: String,
+    /// The values of Route.
+    pub route: Vec<String>,
 }

@@ -131,6 +131,41 @@ impl Fault {
         ]
     };
 
+    /// Word for metric labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fault::NotSip => "not_sip",
+            Fault::Nul => "nul",
+            Fault::Control => "control",
+            Fault::HeadOpen => "head_open",
+            Fault::StartLineTooLong => "start_line_too_long",
+            Fault::HeadTooLong => "head_too_long",
+            Fault::TooManyHeaders => "too_many_headers",
+            Fault::BodyTooLong => "body_too_long",
+            Fault::Slow => "slow",
+            Fault::StartLine => "start_line",
+            Fault::Version => "version",
+            Fault::StatusCode => "status_code",
+            Fault::HeaderLine => "header_line",
+            Fault::NotUtf8 => "not_utf8",
+            Fault::HeaderTwice => "header_twice",
+            Fault::HeaderMissing => "header_missing",
+            Fault::Via => "via",
+            Fault::CSeq => "c_seq",
+            Fault::CSeqMethod => "c_seq_method",
+            Fault::MaxForwards => "max_forwards",
+            Fault::Quotes => "quotes",
+            Fault::LengthMissing => "length_missing",
+            Fault::Length => "length",
+            Fault::LengthTwice => "length_twice",
+            Fault::LengthBeyond => "length_beyond",
+            Fault::FromTag => "from_tag",
+            Fault::Scheme => "scheme",
+            Fault::Method => "method",
+            Fault::NotUnderstood => "not_understood",
+        }
+    }
+
     /// Status code and phrase for a request with this fault; none where a response would answer noise.
     pub fn status(self) -> Option<(u16, &'static str)> {
         Some(match self {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 pub use headers::Headers;
 pub use name_addr::{NameAddr, param, set_param, without_param};
-pub use uri::Uri;
+pub use uri::{UnknownTransport, Uri};
 
 use super::framing::{self, CSeq};
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::list::split;
 use super::name_addr::param;
 use crate::sip::way::Protocol;
 
@@ -21,6 +22,11 @@ pub struct Uri<'a> {
     /// The headers, without their question mark.
     pub headers: &'a str,
 }
+
+/// A URI names a transport that we do not have, or UDP for `sips` (RFC 3261 section 26.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a transport that is not spoken here")]
+pub struct UnknownTransport;
 
 impl<'a> Uri<'a> {
     /// Reads a URI; none if it is of another scheme or has no host.
@@ -84,22 +90,37 @@ impl<'a> Uri<'a> {
         self.param("lr").is_some()
     }
 
-    /// The protocol that it names: by its parameter, else TLS for `sips`. An inner error is one that we do not have.
-    pub fn protocol(&self) -> Result<Option<Protocol>, ()> {
+    /// The protocol that it names: by its parameter, else TLS for `sips`.
+    pub fn protocol(&self) -> Result<Option<Protocol>, UnknownTransport> {
         let named = match self.param("transport").flatten() {
             Some(name) => Some(
                 [Protocol::Udp, Protocol::Tcp, Protocol::Tls]
                     .into_iter()
                     .find(|p| p.param().eq_ignore_ascii_case(name))
-                    .ok_or(())?,
+                    .ok_or(UnknownTransport)?,
             ),
             None => None,
         };
         Ok(match (self.is_secure(), named) {
-            (true, Some(Protocol::Udp)) => return Err(()),
+            (true, Some(Protocol::Udp)) => return Err(UnknownTransport),
             (true, _) => Some(Protocol::Tls),
             (false, named) => named,
         })
+    }
+
+    /// Whether both are one URI, however it is spelled (RFC 3261 section 19.1.4). tel URIs are compared as text.
+    pub fn is_equivalent(&self, other: &Uri<'_>) -> bool {
+        let is_tel = self.host.is_empty() || other.host.is_empty();
+        if is_tel || !self.scheme.eq_ignore_ascii_case(other.scheme) {
+            return self == other;
+        }
+        decoded(self.user.unwrap_or_default()) == decoded(other.user.unwrap_or_default())
+            && self.user.is_some() == other.user.is_some()
+            && self.port == other.port
+            && same_host(self.host, other.host)
+            && agree(self.params, other.params)
+            && agree(other.params, self.params)
+            && headers(self.headers) == headers(other.headers)
     }
 
     /// Whether both name one place, port and protocol, whatever the user.
@@ -109,8 +130,66 @@ impl<'a> Uri<'a> {
     }
 }
 
+fn same_host(a: &str, b: &str) -> bool {
+    match (a.parse::<IpAddr>(), b.parse::<IpAddr>()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.')),
+    }
+}
+
+/// Parameters that never match where only one side has them: their default is not the same as their absence.
+const TELLING: [&str; 5] = ["transport", "user", "ttl", "method", "maddr"];
+
+/// Whether each parameter of `a` agrees with `b`.
+fn agree(a: &str, b: &str) -> bool {
+    split(a, b';').filter(|one| !one.is_empty()).all(|one| {
+        let (name, value) = one.split_once('=').map_or((one, None), |(name, value)| (name, Some(value.trim())));
+        match param(b, name.trim()) {
+            None => !TELLING.iter().any(|telling| telling.eq_ignore_ascii_case(name.trim())),
+            Some(other) => {
+                let plain = |value: Option<&str>| value.map(|value| decoded(value).to_ascii_lowercase());
+                plain(value) == plain(other)
+            }
+        }
+    })
+}
+
+/// The headers in an order of their own.
+fn headers(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let one = |one: &str| {
+        let (name, value) = one.split_once('=').unwrap_or((one, ""));
+        (decoded(name).to_ascii_lowercase(), decoded(value))
+    };
+    let mut all: Vec<_> = text.split('&').filter(|part| !part.is_empty()).map(one).collect();
+    all.sort();
+    all
+}
+
+/// Octets without their escapes; what is no escape stays.
+fn decoded(text: &str) -> Vec<u8> {
+    let digit = |octet: Option<&u8>| octet.and_then(|octet| char::from(*octet).to_digit(16));
+    let octets = text.as_bytes();
+    let mut out = Vec::with_capacity(octets.len());
+    let mut at = 0;
+    while let Some(octet) = octets.get(at) {
+        match (octet, digit(octets.get(at + 1)), digit(octets.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                out.push(*octet);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     #[test]
@@ -128,12 +207,45 @@ mod tests {
         }
     }
 
+    #[rstest]
+    #[case("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp", true)]
+    #[case("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5", true)]
+    #[case("sip:carol@chicago.com", "sip:carol@chicago.com;security=on", true)]
+    #[case("sip:carol@chicago.com;security=off", "sip:carol@chicago.com;security=on", false)]
+    #[case(
+        "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+        "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+        true
+    )]
+    #[case(
+        "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+        "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+        true
+    )]
+    #[case("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP", false)]
+    #[case("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060", false)]
+    #[case("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp", false)]
+    #[case("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp", false)]
+    #[case("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting", false)]
+    #[case("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4", false)]
+    #[case("sip:bob@biloxi.com", "sips:bob@biloxi.com", false)]
+    #[case("sip:biloxi.com", "sip:bob@biloxi.com", false)]
+    #[case("sip:bob@[2001:db8::1]", "sip:bob@[2001:DB8:0::1]", true)]
+    #[case("sip:bob@biloxi.com;lr", "sip:bob@biloxi.com;lr=on", false)]
+    #[case("sip:bob%@biloxi.com", "sip:bob%25@biloxi.com", true)]
+    #[case("tel:+1-201-555-0123", "tel:+1-201-555-0123", true)]
+    #[case("tel:+1-201-555-0123", "tel:+1-201-555-0124", false)]
+    fn s19_1_4_comparison(#[case] a: &str, #[case] b: &str, #[case] equivalent: bool) {
+        let (a, b) = (Uri::parse(a).unwrap(), Uri::parse(b).unwrap());
+        assert_eq!((a.is_equivalent(&b), b.is_equivalent(&a)), (equivalent, equivalent));
+    }
+
     #[test]
     fn protocols() {
         let of = |text| Uri::parse(text).unwrap().protocol();
         assert_eq!(of("sip:h"), Ok(None));
         assert_eq!(of("sip:h;transport=TCP"), Ok(Some(Protocol::Tcp)));
-        assert_eq!(of("sip:h;transport=sctp"), Err(()));
-        assert_eq!(of("sips:h;transport=udp"), Err(()));
+        assert_eq!(of("sip:h;transport=sctp"), Err(UnknownTransport));
+        assert_eq!(of("sips:h;transport=udp"), Err(UnknownTransport));
     }
 }

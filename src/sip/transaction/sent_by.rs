@@ -45,6 +45,16 @@ pub enum SentByError {
     Form,
 }
 
+impl Default for SentBy {
+    /// `localhost` for everything.
+    fn default() -> SentBy {
+        SentBy {
+            all: Place { text: "localhost".to_owned(), host: "localhost".to_owned(), port: None },
+            others: Vec::new(),
+        }
+    }
+}
+
 impl SentBy {
     /// One name for everything, such as `sip.example.com:5060`.
     pub fn new(text: &str) -> Result<SentBy, SentByError> {

@@ -18,7 +18,7 @@ use crate::net::socket;
 
 impl Shared {
     /// Accepts connections until the transport stops.
-    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, tls: Option<TlsAcceptor>, _task: Task) {
+    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, tls: bool, _task: Task) {
         let mut stop = self.stop.subscribe();
         loop {
             let accepted = tokio::select! {
@@ -26,7 +26,7 @@ impl Shared {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, remote)) => self.admit(stream, remote, tls.as_ref()),
+                Ok((stream, remote)) => self.admit(stream, remote, tls),
                 Err(_) => {
                     // Out of descriptors or memory, most likely.
                     self.counts.lose(Loss::Total);
@@ -36,9 +36,10 @@ impl Shared {
         }
     }
 
-    fn admit(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr, tls: Option<&TlsAcceptor>) {
-        let trust = self.settings.trusted.address(remote.ip());
-        let mut bounds = self.settings.connections;
+    fn admit(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr, tls: bool) {
+        let rules = self.rules.load();
+        let trust = rules.trusted.address(remote.ip());
+        let mut bounds = rules.connections;
         if trust.is_some() {
             bounds = Bounds { open: u32::MAX, new: u32::MAX, ..bounds };
         }
@@ -50,15 +51,18 @@ impl Shared {
         };
         let _ = socket::tune(&stream);
         let Ok(local) = stream.local_addr() else { return };
-        let protocol = if tls.is_some() { Protocol::Tls } else { Protocol::Tcp };
+        let protocol = if tls { Protocol::Tls } else { Protocol::Tcp };
         let ends = Ends { protocol, local, remote, trust, permit };
-        match tls {
-            None => {
+        match &rules.server {
+            _ if !tls => {
                 self.serve(stream, ends);
             }
-            Some(tls) => {
-                tokio::spawn(self.clone().welcome(stream, tls.clone(), ends, self.task()));
+            Some(server) => {
+                let acceptor = TlsAcceptor::from(server.clone());
+                tokio::spawn(self.clone().welcome(stream, acceptor, ends, self.task()));
             }
+            // A transport does not start without, and a change never takes it away.
+            None => self.counts.lose(Loss::Handshake),
         }
     }
 
@@ -76,6 +80,6 @@ impl Shared {
 
     fn vouched(&self, chain: &[rustls_pki_types::CertificateDer<'_>]) -> Option<Trust> {
         let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        self.settings.trusted.chain(chain, UnixTime::since_unix_epoch(today))
+        self.rules.load().trusted.chain(chain, UnixTime::since_unix_epoch(today))
     }
 }

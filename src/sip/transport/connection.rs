@@ -149,13 +149,14 @@ impl Shared {
 
     /// Waits for a token: who sends too fast is read slowly, and nothing of it is lost.
     async fn pace(&self, flow: &Flow, closes: &mut watch::Receiver<Closing>) -> bool {
-        while let Err(wait) = self.rates.take(flow.remote().ip(), self.clock.now()) {
+        loop {
+            let pace = self.rules.load().pace;
+            let Err(wait) = self.rates.take(flow.remote().ip(), pace, self.clock.now()) else { return true };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 _ = closes.wait_for(|c| *c != Closing::Open) => return false,
             }
         }
-        true
     }
 
     /// Puts an event into the queue; while that is full, this connection is not read. False when it closes meanwhile.

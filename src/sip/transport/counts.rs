@@ -46,6 +46,26 @@ impl Loss {
             Unanswered, Stopped,
         ]
     };
+
+    /// Word for metric labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Loss::Rate => "rate",
+            Loss::InboxFull => "inbox_full",
+            Loss::OutboxFull => "outbox_full",
+            Loss::Closed => "closed",
+            Loss::NotSent => "not_sent",
+            Loss::TooLong => "too_long",
+            Loss::Address => "address",
+            Loss::Total => "total",
+            Loss::Handshake => "handshake",
+            Loss::Connect => "connect",
+            Loss::Idle => "idle",
+            Loss::Stalled => "stalled",
+            Loss::Unanswered => "unanswered",
+            Loss::Stopped => "stopped",
+        }
+    }
 }
 
 /// Counters of one transport.

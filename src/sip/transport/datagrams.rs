@@ -35,8 +35,9 @@ impl Shared {
     }
 
     fn datagram(&self, octets: &[u8], source: SocketAddr, socket: &Arc<UdpSocket>, local: SocketAddr) {
-        let trust = self.settings.trusted.address(source.ip());
-        if trust.is_none() && self.rates.take(source.ip(), self.clock.now()).is_err() {
+        let rules = self.rules.load();
+        let trust = rules.trusted.address(source.ip());
+        if trust.is_none() && self.rates.take(source.ip(), rules.pace, self.clock.now()).is_err() {
             return self.counts.lose(Loss::Rate);
         }
         let Some(read) = datagram(octets, source, &self.settings.limits) else { return };

@@ -42,25 +42,25 @@ impl Shared {
     }
 
     async fn dial(self: &Arc<Self>, target: &Target) -> Result<Flow, SendError> {
-        let bounds = Bounds { open: u32::MAX, new: u32::MAX, ..self.settings.connections };
+        let bounds = Bounds { open: u32::MAX, new: u32::MAX, ..self.rules.load().connections };
         let address = target.address;
         let permit = self.addresses.connect(address.ip(), &bounds, self.clock.now()).map_err(|_| SendError::Crowded)?;
         let stream = TcpStream::connect(address).await.map_err(|e| SendError::Socket(e.kind()))?;
         let _ = socket::tune(&stream);
         let local = stream.local_addr().map_err(|e| SendError::Socket(e.kind()))?;
-        let trust = self.settings.trusted.address(address.ip());
+        let trust = self.rules.load().trusted.address(address.ip());
         let mut ends = Ends { protocol: target.protocol, local, remote: address, trust, permit };
         if target.protocol != Protocol::Tls {
             return Ok(self.serve(stream, ends));
         }
-        let config = self.settings.client.clone().ok_or(SendError::NoTls)?;
+        let config = self.rules.load().client.clone().ok_or(SendError::NoTls)?;
         let name = match &target.name {
             Some(name) => ServerName::try_from(name.to_string()).map_err(|_| SendError::NoTls)?,
             None => ServerName::from(address.ip()),
         };
         let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|_| SendError::Handshake)?;
         // The handshake has verified that name.
-        if let Some(name) = target.name.as_ref().filter(|n| self.settings.trusted.names.contains(&***n)) {
+        if let Some(name) = target.name.as_ref().filter(|n| self.rules.load().trusted.names.contains(&***n)) {
             ends.trust = Some(Trust::Certificate(name.clone()));
         }
         Ok(self.serve(stream, ends))

@@ -16,6 +16,7 @@ mod datagrams;
 mod dial;
 mod flow;
 mod rate;
+mod rules;
 mod server;
 mod settings;
 mod tls;

@@ -12,9 +12,14 @@ use crate::moment::Moment;
 const REMEMBERED: usize = 1 << 16;
 
 /// The buckets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rates {
     buckets: DashMap<IpAddr, Bucket>,
+}
+
+/// How fast the buckets fill, and how much they hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
     interval: Duration,
     burst: u32,
 }
@@ -23,26 +28,28 @@ pub(super) struct Rates {
 #[derive(Clone, Copy, Debug)]
 struct Bucket(Moment);
 
-impl Rates {
-    pub(super) fn new(per_second: u32, burst: u32) -> Rates {
-        Rates { buckets: DashMap::new(), interval: Duration::from_secs(1) / per_second.max(1), burst: burst.max(1) }
+impl Pace {
+    pub(super) fn new(per_second: u32, burst: u32) -> Pace {
+        Pace { interval: Duration::from_secs(1) / per_second.max(1), burst: burst.max(1) }
     }
+}
 
+impl Rates {
     /// Takes a token, or tells how long to wait for one.
-    pub(super) fn take(&self, address: IpAddr, now: Moment) -> Result<(), Duration> {
+    pub(super) fn take(&self, address: IpAddr, pace: Pace, now: Moment) -> Result<(), Duration> {
         let address = key(address);
         if self.buckets.len() >= REMEMBERED && !self.buckets.contains_key(&address) {
-            return Err(self.interval);
+            return Err(pace.interval);
         }
         let mut bucket = self.buckets.entry(address).or_insert(Bucket(now));
         let from = bucket.0.max(now);
         // A debt of `burst - 1` intervals still lets one more pass.
         let ahead = from.since(now);
-        let room = self.interval * (self.burst - 1);
+        let room = pace.interval * (pace.burst - 1);
         if ahead > room {
             return Err(ahead - room);
         }
-        bucket.0 = from + self.interval;
+        bucket.0 = from + pace.interval;
         Ok(())
     }
 
@@ -72,23 +79,23 @@ mod tests {
 
     #[test]
     fn a_burst_then_the_rate() {
-        let rates = Rates::new(10, 3);
+        let (rates, pace) = (Rates::default(), Pace::new(10, 3));
         let (ada, bob) = (address("192.0.2.1"), address("192.0.2.2"));
         for _ in 0..3 {
-            assert_eq!(rates.take(ada, START), Ok(()));
+            assert_eq!(rates.take(ada, pace, START), Ok(()));
         }
-        assert_eq!(rates.take(ada, START), Err(Duration::from_millis(100)));
-        assert_eq!(rates.take(bob, START), Ok(()), "another address");
+        assert_eq!(rates.take(ada, pace, START), Err(Duration::from_millis(100)));
+        assert_eq!(rates.take(bob, pace, START), Ok(()), "another address");
         let later = START + Duration::from_millis(100);
-        assert_eq!(rates.take(ada, later), Ok(()));
-        assert_eq!(rates.take(ada, later), Err(Duration::from_millis(100)));
+        assert_eq!(rates.take(ada, pace, later), Ok(()));
+        assert_eq!(rates.take(ada, pace, later), Err(Duration::from_millis(100)));
     }
 
     #[test]
     fn addresses_are_forgotten_when_their_bucket_is_full() {
-        let rates = Rates::new(10, 3);
-        assert_eq!(rates.take(address("2001:db8::1"), START), Ok(()));
-        assert_eq!(rates.take(address("2001:db8::2"), START), Ok(()));
+        let (rates, pace) = (Rates::default(), Pace::new(10, 3));
+        assert_eq!(rates.take(address("2001:db8::1"), pace, START), Ok(()));
+        assert_eq!(rates.take(address("2001:db8::2"), pace, START), Ok(()));
         assert_eq!(rates.buckets.len(), 1, "one /64");
         rates.sweep(START + Duration::from_millis(199));
         assert_eq!(rates.buckets.len(), 1);

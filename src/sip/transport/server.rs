@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{OnceCell, mpsc, watch};
-use tokio_rustls::TlsAcceptor;
 
 use super::flow::{Closing, Out, Way};
 use super::rate::Rates;
+use super::rules::Rules;
 use super::{Counts, Event, Flow, FlowId, Listen, Protocol, SendError, Settings, Target, Trust};
 use crate::net::address::Addresses;
 use crate::net::clock::Clock;
@@ -28,7 +29,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What all tasks of a transport share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// As at the start; what may change is in the rules.
     pub(super) settings: Settings,
+    pub(super) rules: ArcSwap<Rules>,
     pub(super) clock: Clock,
     pub(super) counts: Arc<Counts>,
     pub(super) answers: Answers,
@@ -101,11 +104,10 @@ impl Transport {
     pub fn start(settings: Settings, listen: &[Listen]) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
         let (mut udp, mut streams, mut listening) = (Vec::new(), Vec::new(), Vec::new());
         for &Listen { protocol, address } in listen {
-            let tls = match (protocol, &settings.server) {
-                (Protocol::Tls, Some(server)) => Some(TlsAcceptor::from(server.clone())),
-                (Protocol::Tls, None) => return Err(StartError::NoCertificate),
-                _ => None,
-            };
+            let tls = protocol == Protocol::Tls;
+            if tls && settings.server.is_none() {
+                return Err(StartError::NoCertificate);
+            }
             let bound = if protocol == Protocol::Udp {
                 bind_udp(address).map(|(socket, address)| {
                     udp.push((Arc::new(socket), address));
@@ -124,7 +126,8 @@ impl Transport {
             clock: Clock::start(),
             counts: Arc::default(),
             answers: Answers::default(),
-            rates: Rates::new(settings.messages_per_second, settings.burst),
+            rates: Rates::default(),
+            rules: ArcSwap::from_pointee(Rules::of(&settings)),
             addresses: Arc::default(),
             inbox,
             dialled: DashMap::new(),
@@ -208,9 +211,13 @@ impl Dialer {
         if target.protocol != Protocol::Udp {
             return self.0.reach(target).await;
         }
-        let own = self.0.udp.iter().find(|(_, local)| local.is_ipv4() == target.address.is_ipv4());
-        let (_, local) = own.ok_or(SendError::NoListener)?;
-        self.datagrams(*local, target.address)
+        let local = self.udp_local(target.address).ok_or(SendError::NoListener)?;
+        self.datagrams(local, target.address)
+    }
+
+    /// The UDP listener by which an address is reached.
+    pub fn udp_local(&self, remote: SocketAddr) -> Option<SocketAddr> {
+        self.0.udp.iter().map(|(_, local)| *local).find(|local| local.is_ipv4() == remote.is_ipv4())
     }
 
     /// The flow from the UDP listener at `local`.
@@ -224,9 +231,19 @@ impl Dialer {
         }))
     }
 
+    /// Puts other bounds, certificates and trust in force for what comes from now on; connections stay, with the trust that
+    /// they have. Timeouts, limits of messages and queues stay as they were at the start.
+    pub fn reconfigure(&self, settings: &Settings) {
+        let mut rules = Rules::of(settings);
+        if rules.server.is_none() {
+            rules.server.clone_from(&self.0.rules.load().server);
+        }
+        self.0.rules.store(Arc::new(rules));
+    }
+
     /// Whether an address is in a trusted network.
     pub fn trusted(&self, address: IpAddr) -> Option<Trust> {
-        self.0.settings.trusted.address(address)
+        self.0.rules.load().trusted.address(address)
     }
 
     /// Counts a fault that was found later, and answers it where it may be answered.

@@ -20,16 +20,16 @@ pub struct Listen {
     pub address: SocketAddr,
 }
 
-/// Bounds and certificates of a transport.
+/// Bounds and certificates of a transport. What [`Dialer::reconfigure`](super::Dialer::reconfigure) can change says so.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How big and how slow a message may be.
     pub limits: Limits,
-    /// Connections in all and of one address; `auths` is not used.
+    /// Connections in all and of one address; `auths` is not used. Changeable.
     pub connections: Bounds,
-    /// Messages of one address in a second, and how many may come at once.
+    /// Messages of one address in a second, and how many may come at once. Changeable.
     pub messages_per_second: u32,
-    /// See above.
+    /// See above. Changeable.
     pub burst: u32,
     /// Messages that wait to be taken out of the transport.
     pub inbox: usize,
@@ -47,11 +47,11 @@ pub struct Settings {
     pub half_closed: Duration,
     /// After our last octet we wait this long for the other side to close.
     pub linger: Duration,
-    /// For TLS listeners.
+    /// For TLS listeners. Changeable, but not to none.
     pub server: Option<Arc<ServerConfig>>,
-    /// For TLS targets.
+    /// For TLS targets. Changeable.
     pub client: Option<Arc<ClientConfig>>,
-    /// Who is trusted.
+    /// Who is trusted. Changeable.
     pub trusted: Trusted,
 }
 

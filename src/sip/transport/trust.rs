@@ -66,6 +66,11 @@ impl FromStr for Network {
 }
 
 impl Network {
+    /// Whether it holds every address of its family.
+    pub fn is_everything(&self) -> bool {
+        self.prefix == 0
+    }
+
     /// Whether an address lies in it; one of IPv4 mapped into IPv6 counts as IPv4.
     pub fn holds(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {

@@ -5,6 +5,7 @@ use crate::relay::tests::chunk::pattern;
 use crate::relay::tests::end::Answer;
 use crate::relay::{AnchorError, Connect, SessionEnd, Side};
 
+/// SDP-94
 #[test]
 fn sdp_93_a_lost_leg_is_rebuilt_with_a_new_uri() {
     let (mut m, ana, bo) = Meeting::joined();

@@ -5,6 +5,7 @@ use crate::relay::tests::chunk::{Request, pattern};
 use crate::relay::tests::end::Answer;
 use crate::relay::{Connect, SessionEnd, Side};
 
+/// SDP-99
 #[test]
 fn sdp_99_each_side_sees_its_own_path_and_our_uri_there() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -124,6 +125,7 @@ fn a_bodiless_send_passes_too() {
     m.assert_nothing_left();
 }
 
+/// SDP-8
 #[test]
 fn the_target_path_may_lead_over_relays() {
     let mut m = Meeting::reserved();
@@ -148,6 +150,7 @@ fn the_target_path_may_lead_over_relays() {
     m.assert_nothing_left();
 }
 
+/// SDP-69
 #[test]
 fn several_anchors_share_a_link() {
     let (mut m, ana, bo) = Meeting::joined();

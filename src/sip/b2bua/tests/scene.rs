@@ -63,6 +63,8 @@ pub(super) struct Scene {
     connected: Vec<FlowId>,
     /// Names whose place was asked for.
     pub(super) located: Vec<String>,
+    /// Targets that did not take a call.
+    pub(super) rested: Vec<SocketAddr>,
 }
 
 fn settings() -> Settings {
@@ -107,7 +109,13 @@ impl Scene {
             sent: VecDeque::new(),
             events: Vec::new(),
             targets: vec![BO],
-            routed: Routed { targets: Vec::new(), anchor: true, protocol: None, route: None },
+            routed: Routed {
+                targets: Vec::new(),
+                anchor: true,
+                protocol: None,
+                request_uri: "sip:bo@east.example".to_owned(),
+                route: Vec::new(),
+            },
             admission: Ok(Admission::default()),
             hold_core: false,
             held: VecDeque::new(),
@@ -122,6 +130,7 @@ impl Scene {
             branch: 0,
             connected: Vec::new(),
             located: Vec::new(),
+            rested: Vec::new(),
         }
     }
 
@@ -412,6 +421,7 @@ impl Scene {
                 let target = Target { protocol: Protocol::Tcp, address, name: None };
                 self.b2bua.located(call, side, Some(target));
             }
+            Output::Rest { target } => self.rested.push(target.address),
             Output::LookUp { ticket, uris } => {
                 let living = if self.living { uris } else { Vec::new() };
                 self.b2bua.looked_up(ticket, living, now);

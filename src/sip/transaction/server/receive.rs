@@ -1,6 +1,8 @@
 //! A request that comes in: a repetition, one that came by another path, one too many, or a new one (RFC 3261 sections
 //! 8.2.2.2, 17.2.3).
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::{Phase, Server};
 use crate::moment::Moment;
 use crate::sip::framing::Via;
@@ -34,6 +36,7 @@ impl Transactions {
             ("ACK", _) => self.acknowledged_elsewhere(arrival.request, now),
             (_, Some(Owner::Server(id))) => {
                 if let Some(server) = self.servers.get_mut(&id) {
+                    server.reach(id, &arrival, &mut self.outside);
                     server.repeated(&mut self.outside);
                 }
                 self.settle_server(id);
@@ -69,14 +72,14 @@ impl Transactions {
     /// Makes a transaction; its first response or `settle_server` follows.
     pub(super) fn begin_server(&mut self, arrival: &Arrival, merged: Option<Key>, now: Moment) -> ServerId {
         let id = ServerId(self.next_id());
-        let Arrival { request, via, key, flow } = arrival;
+        let Arrival { request, key, .. } = arrival;
         let is_invite = request.method == "INVITE";
         let server = Server {
             key: *key,
             merged,
             success: None,
             way: way_back(arrival),
-            back: flow.protocol.is_reliable().then(|| Box::new(target_back(via, *flow))),
+            back: back(arrival),
             phase: Phase::Proceeding,
             last: is_invite.then(|| Response::to(request, 100, "Trying").octets()),
             to_tag: None,
@@ -109,6 +112,15 @@ impl Transactions {
 }
 
 impl Server {
+    /// The request once more: if its connection is gone, the way by which it comes now is the better one.
+    fn reach(&mut self, id: ServerId, arrival: &Arrival, outside: &mut Outside) {
+        if let Way::Target(_) = self.way {
+            self.way = way_back(arrival);
+            self.back = back(arrival);
+            outside.places.add(&self.way, Owner::Server(id));
+        }
+    }
+
     /// The request once more: the last response once more, but a 2xx, which has a timer of its own (RFC 6026 section 7.1).
     fn repeated(&mut self, outside: &mut Outside) {
         outside.counts.absorbed += 1;
@@ -132,11 +144,11 @@ pub(super) fn way_back(arrival: &Arrival) -> Way {
 }
 
 /// Where they go when the connection is gone: to the address it came from, at the port of sent-by (RFC 3261 section 18.2.2).
-fn target_back(via: &Via, flow: FlowId) -> Target {
-    let port = via.port.unwrap_or(flow.protocol.default_port());
-    let mut address = flow.remote;
-    address.set_port(port);
-    let is_name = !via.host.starts_with('[') && via.host.parse::<std::net::IpAddr>().is_err();
-    let name = (flow.protocol == Protocol::Tls && is_name).then(|| via.host.as_str().into());
-    Target { protocol: flow.protocol, address, name }
+fn back(arrival: &Arrival) -> Option<Box<Target>> {
+    let Arrival { via, flow, .. } = arrival;
+    let protocol = flow.protocol;
+    let address = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(protocol.default_port()));
+    let is_name = !via.host.starts_with('[') && via.host.parse::<IpAddr>().is_err();
+    let name = (protocol == Protocol::Tls && is_name).then(|| via.host.as_str().into());
+    protocol.is_reliable().then(|| Box::new(Target { protocol, address, name }))
 }

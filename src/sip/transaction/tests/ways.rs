@@ -163,6 +163,24 @@ fn s18_2_2_responses_take_the_connection_and_when_it_is_gone_the_address_in_via(
 }
 
 #[test]
+fn s18_2_2_who_asks_again_by_another_connection_is_answered_there() {
+    let mut scene = Scene::new();
+    let next = FlowId { number: 9, remote: ([192, 0, 2, 9], 40_001).into(), ..flow(TCP) };
+    scene.receive(theirs("INVITE", "z9hG4bK1"), flow(TCP));
+    scene.reply(0, 180);
+    // While the first is there it stays.
+    scene.receive(theirs("INVITE", "z9hG4bK1"), next);
+    scene.closed(flow(TCP));
+    scene.receive(theirs("INVITE", "z9hG4bK1"), next);
+    scene.closed(next);
+    scene.reply(0, 486);
+    let ways: Vec<&Way> = scene.sent.iter().map(|(_, way, _)| way).collect();
+    assert_eq!(ways, [&Way::Flow(flow(TCP)), &Way::Flow(flow(TCP)), &Way::Flow(next), &target(TCP)]);
+    scene.until(60_000);
+    scene.assert_empty();
+}
+
+#[test]
 fn s18_2_2_datagrams_go_back_to_the_port_of_via_or_to_where_they_came_from() {
     for (params, port) in [("", 5060), (";rport", 40_000)] {
         let mut scene = Scene::new();

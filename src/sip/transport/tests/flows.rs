@@ -46,7 +46,7 @@ async fn targets_that_cannot_be_reached() {
 #[tokio::test]
 async fn a_handshake_that_is_never_answered_has_a_deadline() {
     let (authority, _) = crate::net::tls::development::in_memory("localhost").unwrap();
-    let client = Some(client_config(&[authority], None).unwrap());
+    let client = Some(client_config(&[authority], None, false).unwrap());
     let rig = Rig::new(Settings { connect: Duration::from_millis(100), client, ..Settings::default() });
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = target(Protocol::Tls, silent.local_addr().unwrap());

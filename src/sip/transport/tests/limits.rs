@@ -69,6 +69,37 @@ async fn a_trusted_network_has_no_rate_and_no_limit_of_its_own() {
 }
 
 #[tokio::test]
+async fn other_trust_and_another_pace_are_in_force_at_once() {
+    let mut rig = Rig::new(Settings { messages_per_second: 1, burst: 2, ..Settings::default() });
+    let socket = rig.udp().await;
+    let ask = async |count: usize| {
+        for _ in 0..count {
+            socket.send(request("OPTIONS", "a").as_bytes()).await.unwrap();
+        }
+    };
+    ask(3).await;
+    for _ in 0..2 {
+        assert_eq!(rig.arrival().await.flow.trust(), None);
+    }
+    within(async {
+        while rig.transport.counts().losses(Loss::Rate) < 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut settings = Settings { messages_per_second: 1, burst: 100, ..Settings::default() };
+    rig.transport.dialer().reconfigure(&settings);
+    ask(3).await;
+    for _ in 0..3 {
+        assert_eq!(rig.arrival().await.flow.trust(), None);
+    }
+    settings.trusted.networks.push("127.0.0.0/8".parse().unwrap());
+    rig.transport.dialer().reconfigure(&settings);
+    ask(1).await;
+    assert_eq!(rig.arrival().await.flow.trust(), Some(&Trust::Address));
+}
+
+#[tokio::test]
 async fn a_full_inbox_drops_datagrams_and_stops_reading_streams() {
     let mut rig = Rig::new(Settings { inbox: 1, ..Settings::default() });
     let socket = rig.udp().await;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::net::tls::development::in_memory;
-use crate::net::tls::{Identity, PeerTrust};
+use crate::net::tls::{Identity, PeerTrust, ServerOptions};
 use rustls_pki_types::ServerName;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -21,8 +21,8 @@ fn secure() -> Secure {
         ..Trusted::default()
     };
     let settings = Settings {
-        server: Some(server_config(&server).unwrap()),
-        client: Some(client_config(&[&authority], None).unwrap()),
+        server: Some(server_config(&server, ServerOptions::default()).unwrap()),
+        client: Some(client_config(&[&authority], None, false).unwrap()),
         handshake: Duration::from_millis(500),
         trusted,
         ..Settings::default()
@@ -32,7 +32,7 @@ fn secure() -> Secure {
 
 impl Secure {
     async fn connect(&self, own: Option<&Identity>) -> TlsStream<TcpStream> {
-        let config = client_config(&[&self.authority], own).unwrap();
+        let config = client_config(&[&self.authority], own, false).unwrap();
         let stream = TcpStream::connect(self.rig.address(Protocol::Tls)).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         within(TlsConnector::from(config).connect(name, stream)).await.unwrap()
@@ -68,6 +68,29 @@ async fn targets_are_verified_by_name() {
     assert!(!named.is(&by_address), "a connection is good only for the name it was verified for");
     let wrong = secure.rig.transport.connect(&to(Some("other.example"))).await;
     assert_eq!(wrong.unwrap_err(), SendError::Handshake);
+}
+
+#[tokio::test]
+async fn another_certificate_is_shown_at_once_and_what_is_open_stays() {
+    let mut secure = secure();
+    let mut open = secure.connect(None).await;
+    let (authority, server) = in_memory("localhost").unwrap();
+    let settings = Settings {
+        server: Some(server_config(&server, ServerOptions::default()).unwrap()),
+        client: Some(client_config(&[&authority], None, false).unwrap()),
+        ..Settings::default()
+    };
+    secure.rig.transport.dialer().reconfigure(&settings);
+    secure.authority = authority;
+    assert_eq!(secure.trust(None).await, None, "the client believes only the new one");
+    let address = secure.rig.address(Protocol::Tls);
+    let target = Target { protocol: Protocol::Tls, address, name: Some("localhost".into()) };
+    assert!(secure.rig.transport.connect(&target).await.is_ok(), "and so do we");
+    open.write_all(request("OPTIONS", "b").as_bytes()).await.unwrap();
+    assert_eq!(secure.rig.arrival().await.message.head.call_id, "b");
+    // A listener never loses what it needs.
+    secure.rig.transport.dialer().reconfigure(&Settings { server: None, ..settings });
+    assert_eq!(secure.trust(None).await, None);
 }
 
 #[tokio::test]

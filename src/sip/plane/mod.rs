@@ -1,0 +1,160 @@
+//! The control plane as it runs: one thread with its own runtime, beside the shards (RFC 3261).
+//!
+//! ```text
+//!   transport ─ events ─┐                         ┌─> transport: messages out
+//!   shards ─── news ────┤                         ├─> shards: commands about anchors
+//!   look-ups ─ done ────┼──> [B2bua] ── outputs ──┼─> DNS, credential stores
+//!   process ── orders ──┤                         └─> observe: metrics, records
+//!   clock ──────────────┘
+//! ```
+//!
+//! The machine in the middle ([`b2bua`](super::b2bua)) decides; here is only the loop that feeds it and does what it says. If
+//! this thread stalls, sessions that exist go on: the shards never wait for it.
+
+mod admission;
+mod deeds;
+mod driver;
+mod metrics;
+mod setup;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::b2bua::AnchorRef;
+use super::transport;
+use super::way::Protocol;
+use crate::config::Config;
+use crate::net::server::{Server, StartError};
+use crate::observe::Observer;
+use crate::relay::AnchorNews;
+
+pub use setup::Setup;
+
+/// News of anchors that wait for this thread; more are lost, counted, and their calls end by their own timers.
+const NEWS: usize = 65_536;
+/// Orders of the process.
+const ORDERS: usize = 16;
+
+/// Where shards leave what anchors tell.
+#[derive(Clone)]
+pub struct Newsroom(mpsc::Sender<(AnchorRef, AnchorNews)>);
+
+impl Newsroom {
+    /// A room and its other end. Never waits.
+    pub fn new() -> (Newsroom, News) {
+        let (send, receive) = mpsc::channel(NEWS);
+        (Newsroom(send), News(receive))
+    }
+
+    /// Leaves something there; whether there was room.
+    pub fn leave(&self, at: AnchorRef, news: AnchorNews) -> bool {
+        self.0.try_send((at, news)).is_ok()
+    }
+}
+
+/// What anchors have told.
+pub struct News(mpsc::Receiver<(AnchorRef, AnchorNews)>);
+
+/// What the process wants.
+enum Order {
+    Reconfigure(Box<(Setup, transport::Settings)>),
+    Drain,
+    Calls(oneshot::Sender<usize>),
+    Stop,
+}
+
+/// The running control plane.
+pub struct Plane {
+    orders: mpsc::Sender<Order>,
+    thread: JoinHandle<()>,
+    /// The addresses of its listeners, in the order of the configuration.
+    pub listening: Vec<(Protocol, SocketAddr)>,
+}
+
+impl Plane {
+    /// Binds the listeners of the `[sip]` section and serves them; none without that section. Nothing is served unless
+    /// everything can be.
+    pub fn start(
+        config: &Config,
+        server: &Server,
+        news: News,
+        observer: Observer,
+    ) -> Result<Option<Plane>, StartError> {
+        let Some(sip) = &config.sip else { return Ok(None) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let transport = super::setup::transport(config, sip, server.in_memory())?;
+        let (transport, events) = {
+            let _inside = runtime.enter();
+            transport::Transport::start(transport, &super::setup::listeners(sip)).map_err(sip_error)?
+        };
+        let listening = transport.listening().to_vec();
+        let setup = Setup::of(config, sip, server, &listening);
+        let seeds = [crate::net::server::random::<32>()?, crate::net::server::random::<32>()?];
+        let (orders, order) = mpsc::channel(ORDERS);
+        let parts = driver::Parts {
+            setup,
+            seeds,
+            transport,
+            events,
+            news: news.0,
+            orders: order,
+            shards: server.shards.clone(),
+            shared: server.shared.clone(),
+            observer,
+        };
+        let body = move || {
+            let local = tokio::task::LocalSet::new();
+            runtime.block_on(local.run_until(driver::run(parts)));
+            // What is still being looked up has nobody to tell.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        };
+        let thread = std::thread::Builder::new().name("sip".to_owned()).spawn(body).map_err(StartError::Thread)?;
+        Ok(Some(Plane { orders, thread, listening }))
+    }
+
+    /// Makes what may change without a restart effective, for calls that begin from now on; certificates and bounds too.
+    pub async fn reconfigure(&self, config: &Config, server: &Server) -> Result<(), StartError> {
+        if let Some(sip) = &config.sip {
+            let transport = super::setup::transport(config, sip, server.in_memory())?;
+            let setup = Setup::of(config, sip, server, &self.listening);
+            let _ = self.orders.send(Order::Reconfigure(Box::new((setup, transport)))).await;
+        }
+        Ok(())
+    }
+
+    /// No new calls from now on.
+    pub async fn drain(&self) {
+        let _ = self.orders.send(Order::Drain).await;
+    }
+
+    /// Calls now.
+    pub async fn calls(&self) -> usize {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.orders.send(Order::Calls(reply)).await;
+        answer.await.unwrap_or(0)
+    }
+
+    /// Ends all calls with BYE, then the thread.
+    pub async fn stop(self) {
+        let _ = self.orders.send(Order::Stop).await;
+        let joined = tokio::task::spawn_blocking(move || self.thread.join());
+        let _ = tokio::time::timeout(STOP, joined).await;
+    }
+}
+
+/// Time for the last messages.
+const STOP: Duration = Duration::from_secs(5);
+
+fn sip_error(error: transport::StartError) -> StartError {
+    match error {
+        transport::StartError::NoCertificate => StartError::SipCertificate,
+        transport::StartError::Bind { protocol, address, error } => StartError::SipBind { protocol, address, error },
+    }
+}
+
+/// What this thread and the shards share: the clock, credential stores, limits.
+type Shared = Arc<crate::net::shared::Shared>;

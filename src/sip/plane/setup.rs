@@ -1,0 +1,115 @@
+//! What the configuration means to the control plane.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, Forks as ConfigForks, Sip};
+use crate::net::server::Server;
+use crate::observe::CallOfSession;
+use crate::sdp::Fingerprint;
+use crate::sip::b2bua::session_timer::Wishes;
+use crate::sip::b2bua::{CallRecord, Contact, Contacts, Forks, MediaSettings, Settings};
+use crate::sip::digest::Terms;
+use crate::sip::routing::{Means, Routes};
+use crate::sip::setup;
+use crate::sip::transaction::{self, Family, SentBy};
+use crate::sip::way::Protocol;
+
+/// Octets of the hash of a Call-ID that are told.
+const HASH: usize = 12;
+
+/// All that the thread is told, at its start and at each reload.
+pub struct Setup {
+    pub(super) b2bua: Settings,
+    pub(super) transactions: transaction::Settings,
+    pub(super) routes: Routes,
+    pub(super) means: Means,
+    /// How strangers show who they are; without it they may do nothing.
+    pub(super) digest: Option<Terms>,
+    hash_call_id: bool,
+}
+
+impl Setup {
+    /// From the configuration, for listeners bound to `bound`.
+    pub(super) fn of(config: &Config, sip: &Sip, server: &Server, bound: &[(Protocol, SocketAddr)]) -> Setup {
+        let names = setup::names(sip, bound);
+        let contacts: Vec<Contact> = names
+            .iter()
+            .zip(bound)
+            .map(|((protocol, host, port), (_, address))| Contact {
+                protocol: *protocol,
+                is_ipv6: address.is_ipv6(),
+                host: place(host, *port),
+            })
+            .collect();
+        let core = server.shared.settings.load();
+        let host = names.first().map_or_else(|| config.relay.hostname.clone(), |(_, host, _)| host.clone());
+        Setup {
+            b2bua: Settings {
+                host,
+                contacts: Contacts(contacts),
+                media: MediaSettings {
+                    rules: setup::rules(&sip.media),
+                    secure_fingerprints: sip.media.fingerprints_need_secure_sip,
+                    authorities: core.authorities.clone(),
+                    fingerprints: server.certificate(config).map_or(Arc::new([]), |leaf| Fingerprint::of(&leaf)),
+                    within: sip.media.media_timeout,
+                },
+                timers: Wishes { interval: sip.session_expires, minimum: sip.min_session_expires },
+                calls: sip.max_calls as usize,
+                forks: match sip.forks {
+                    ConfigForks::Each => Forks::Each,
+                    ConfigForks::First => Forks::First,
+                },
+                capability: "message/cpim text/plain *".to_owned(),
+            },
+            transactions: transactions(sip, &names, bound),
+            routes: setup::routes(sip, bound),
+            means: setup::means(bound),
+            digest: setup::digest(config, sip),
+            hash_call_id: sip.hash_call_id,
+        }
+    }
+
+    /// A Call-ID as logs and records have it.
+    pub(super) fn redacted(&self, call_id: &str) -> String {
+        if !self.hash_call_id {
+            return call_id.to_owned();
+        }
+        Sha256::digest(call_id).iter().take(HASH).map(|octet| format!("{octet:02x}")).collect()
+    }
+
+    /// What a record says of a call.
+    pub(super) fn told(&self, call_id: &str, ended: Option<&CallRecord>) -> CallOfSession {
+        CallOfSession {
+            call_id: self.redacted(call_id),
+            ended_by: ended.map(|call| call.by.word()),
+            call_end: ended.map(|call| call.cause.word()),
+            call_ms: ended.and_then(|call| call.duration).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+fn transactions(
+    sip: &Sip,
+    names: &[(Protocol, String, u16)],
+    bound: &[(Protocol, SocketAddr)],
+) -> transaction::Settings {
+    let mut sent_by = SentBy::default();
+    for ((protocol, host, port), (_, address)) in names.iter().zip(bound) {
+        // What is advertised was checked where it was read.
+        if let Ok(named) = sent_by.clone().with(*protocol, Family::of(*address), &place(host, *port)) {
+            sent_by = named;
+        }
+    }
+    let mut settings = transaction::Settings::new(sent_by);
+    settings.most = sip.max_transactions as usize;
+    settings.timer_c = sip.setup_timeout;
+    settings
+}
+
+fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
