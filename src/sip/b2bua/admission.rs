@@ -194,8 +194,9 @@ impl B2bua {
         let from = request.headers.first("From").and_then(NameAddr::read).map_or("", |from| from.uri);
         let user: Arc<str> = admission.user.unwrap_or_else(|| Arc::from(from));
         let routes = list::all(&request.headers, "Route").map(str::to_owned).collect();
-        let call = Call {
-            legs: [Leg::new(reply_way(flow), contact.clone()), Leg::new(reply_way(flow), contact)],
+        let nowhere = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
+        let mut call = Call {
+            legs: [Leg::new(nowhere.clone(), contact.clone()), Leg::new(nowhere, contact)],
             media,
             open: None,
             exchanges: 0,
@@ -216,6 +217,7 @@ impl B2bua {
             failing: None,
             armed: Moment::FAR,
         };
+        self.connections.turn(call.leg_mut(Side::A), (key, Side::A), reply_way(flow));
         self.calls.insert(key, call);
         self.servers.insert(server, Served::Invite { call: key, side: Side::A });
         self.tell(CallEvent::Began);
@@ -270,7 +272,7 @@ impl B2bua {
             return self.answer(server, &request, 500, &[("Retry-After", "1")], now);
         }
         if flow.protocol != Protocol::Udp {
-            call.legs[side as usize].way = Way::Flow(flow);
+            self.connections.turn(call.leg_mut(side), (key, side), Way::Flow(flow));
         }
         if request.headers.first("Max-Forwards").is_some_and(|n| n.trim() == "0") {
             return self.answer(server, &request, 483, &[], now);

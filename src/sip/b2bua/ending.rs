@@ -146,6 +146,9 @@ impl B2bua {
         self.abandon_exchange(key);
         let Some(call) = self.calls.remove(&key) else { return };
         self.timers.remove(&(call.armed, key));
+        for side in Side::BOTH {
+            self.connections.leave(&call.leg(side).way, (key, side));
+        }
         for dialog in dialogs {
             self.dialogs.remove(&dialog);
             self.ended.remember(dialog, now);

@@ -43,7 +43,7 @@ impl B2bua {
         self.dialogs.insert(near.key(), Owner { call: key, side: Side::A });
         inviting.forks.push(Fork { far, near, answer: None });
         if matches!(call.legs[Side::B as usize].way, Way::Target(_)) && flow.protocol.is_reliable() {
-            call.legs[Side::B as usize].way = Way::Flow(flow);
+            self.connections.turn(&mut call.legs[Side::B as usize], (key, Side::B), Way::Flow(flow));
         }
         Some(inviting.forks.len() - 1)
     }

@@ -32,7 +32,7 @@ impl B2bua {
         let Some(target) = call.inviting.as_mut().and_then(|i| i.targets.pop_front()) else { return false };
         let leg = call.leg_mut(Side::B);
         leg.contact = self.settings.contacts.value(target.protocol, target.address.is_ipv6());
-        leg.way = Way::Target(target);
+        self.connections.turn(leg, (key, Side::B), Way::Target(target));
         true
     }
 

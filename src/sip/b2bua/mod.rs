@@ -16,9 +16,10 @@
 //! * `admission` looks at requests that begin something. `invite` takes an INVITE across, `responses` what comes back, `forks`
 //!   those who answer beside the first, `acks` the end of it; `passing` does all that for other requests in a dialog.
 //! * `carry` is the one place where descriptions are looked at: whatever message has one. [`media`](self) plans what becomes of
-//!   each m-line, `exchange` is an offer without its answer.
+//!   each m-line, `exchange` is an offer without its answer, `wants` what it asks of the relay.
 //! * `ending` is BYE, CANCEL and refusals, `failing` all that ends a call by itself; `refreshing` the session timers of either
 //!   leg.
+//! * `connections` knows which legs lose their way with a connection.
 //! * [`dialog`], [`body`] and [`session_timer`] are the parts: values without a call.
 
 mod acks;
@@ -26,6 +27,7 @@ mod admission;
 pub mod body;
 mod call;
 mod carry;
+mod connections;
 mod copied;
 pub mod dialog;
 mod ended;
@@ -44,6 +46,7 @@ pub mod session_timer;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod wants;
 mod written;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -59,6 +62,7 @@ pub use media::{AnchorRef, MediaSettings};
 pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Settings};
 
 use self::call::{Asked, Call, Owner, Served};
+use self::connections::Connections;
 use self::dialog::DialogKey;
 use self::ended::Ended;
 use crate::moment::Moment;
@@ -194,6 +198,7 @@ pub struct B2bua {
     clients: HashMap<ClientId, Asked>,
     /// Whose an anchor is, until it has told its end.
     anchors: HashMap<AnchorRef, CallKey>,
+    connections: Connections,
     timers: BTreeSet<(Moment, CallKey)>,
     outputs: VecDeque<Output>,
     draining: bool,
@@ -221,6 +226,7 @@ impl B2bua {
             servers: HashMap::new(),
             clients: HashMap::new(),
             anchors: HashMap::new(),
+            connections: Connections::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             draining: false,
@@ -241,6 +247,7 @@ impl B2bua {
 
     /// A connection is gone.
     pub fn closed(&mut self, flow: FlowId, now: Moment) {
+        self.leave_connection(flow);
         self.transactions.closed(flow, now);
         self.work(now);
     }
@@ -403,8 +410,10 @@ impl B2bua {
 
     /// The answer to [`Output::Locate`].
     pub fn located(&mut self, call: CallKey, side: Side, target: Option<Target>) {
-        if let (Some(call), Some(target)) = (self.calls.get_mut(&call), target) {
-            call.legs[side as usize].way = Way::Target(target);
+        let Some(leg) = self.calls.get_mut(&call).map(|call| call.leg_mut(side)) else { return };
+        // A connection that has come meanwhile is better than what a name leads to.
+        if let (Way::Target(_), Some(target)) = (&leg.way, target) {
+            leg.way = Way::Target(target);
         }
     }
 }

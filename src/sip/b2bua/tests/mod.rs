@@ -2,6 +2,7 @@
 
 mod calls;
 mod cancels;
+mod connections;
 mod early;
 mod ending;
 mod forks;
@@ -13,5 +14,6 @@ mod property;
 mod scene;
 mod setup;
 mod talk;
+mod texts;
 mod timers;
 mod updates;

@@ -54,7 +54,8 @@ enum Act {
     Dead {
         is: bool,
     },
-    Closed {
+    /// Comes by a connection from now on, or loses it.
+    Connected {
         bo: bool,
     },
     Pass {
@@ -80,7 +81,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (small.clone(), 0u8..8).prop_map(|(which, how)| Act::Core { which, how }),
         1 => (small.clone(), small).prop_map(|(which, kind)| Act::News { which, kind }),
         1 => any::<bool>().prop_map(|is| Act::Dead { is }),
-        1 => any::<bool>().prop_map(|bo| Act::Closed { bo }),
+        1 => any::<bool>().prop_map(|bo| Act::Connected { bo }),
         3 => prop_oneof![0u32..3000, 3000u32..40_000].prop_map(|ms| Act::Pass { ms }),
     ]
 }
@@ -163,11 +164,14 @@ impl World {
             Act::Core { which, how } => self.core(which, how),
             Act::News { which, kind } => self.news(which, kind),
             Act::Dead { is } => self.scene.dead = if is { vec![BO] } else { Vec::new() },
-            Act::Closed { bo } => {
-                let flow = self.scene.flow_of(if bo { BO } else { ANA });
-                let now = self.scene.now;
-                self.scene.b2bua.closed(flow, now);
-                self.scene.run();
+            Act::Connected { bo } => {
+                let at = if bo { BO } else { ANA };
+                let flow = self.scene.flow_of(at);
+                if flow.number == 0 {
+                    self.scene.connect(at);
+                } else {
+                    self.scene.close(flow);
+                }
             }
             Act::Pass { ms } => self.scene.pass(Duration::from_millis(u64::from(ms))),
         }

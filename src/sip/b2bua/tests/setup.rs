@@ -194,7 +194,7 @@ fn a_target_that_cannot_be_reached_gives_way_to_the_next() {
     scene.reply(BO_TOO, &invite, 200, &sdp("bo", 1, "passive"));
     let ok = scene.response(ANA, 200);
     scene.acknowledge(&ok, "");
-    assert_eq!(scene.reserved.len(), 1, "one session, whoever answers");
+    assert_eq!((scene.reserved.len(), &*scene.rested), (1, &[BO][..]), "one session, whoever answers");
     scene.forget();
     scene.nothing_left();
 }
