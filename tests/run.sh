@@ -45,6 +45,12 @@ interop() {
     run_tests --release --test interop -- --include-ignored
 }
 
+# The peers of the control plane's tests, among themselves.
+sip_peers() {
+    as_root tests/sip/install.sh
+    run_tests --release --test sip_peers -- --include-ignored
+}
+
 # Instruction counts do not depend on the machine's load.
 instructions() {
     need valgrind valgrind
@@ -89,6 +95,7 @@ stage dependencies dependencies
 stage "fuzz smoke" fuzz_smoke
 stage build build
 [ ! -e tests/interop.rs ] || stage interop interop
+stage "sip peers" sip_peers
 stage compare compare
 [ ! -e benches/instructions.rs ] || stage instructions instructions
 ! knows demo || stage demo demo

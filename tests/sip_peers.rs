@@ -527,7 +527,27 @@ async fn kamailio_sends_msrp_to_chappe_and_all_else_past_it(#[values(Udp, Tcp)] 
     chappe.expect("ACK").await;
 }
 
-/// The socket for Chappe is a matter of where a request arrives, not of what it says.
+/// What comes by a connection that Kamailio has opened itself comes from a client, by whatever socket Kamailio chose.
+#[tokio::test]
+#[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
+async fn kamailio_takes_no_client_for_chappe() {
+    let kamailio = Kamailio::start(&Wish::default()).await;
+    let mut chappe = Agent::at("chappe", Tcp, kamailio.chappe()).await;
+    let mut alice = Agent::udp("alice").await.through(kamailio.address());
+    let mut bob = Agent::tcp("bob").await;
+    register(&kamailio, "bob", &bob.uri(), Tcp, None).await;
+    let message = alice.request("MESSAGE", &kamailio.uri("bob"), Draft::new().body("text/plain", "hi")).await;
+    let heard = bob.expect("MESSAGE").await;
+    bob.reply(&heard, 200).await;
+    alice.response(&message, 200).await;
+    let mut bob = bob.through(heard.peer);
+    let invite = bob.invite(&kamailio.uri("alice"), &msrp_sdp(B, "actpass")).await;
+    let near = chappe.expect("INVITE").await;
+    chappe.reply(&near, 486).await;
+    let refused = bob.response(&invite, 486).await;
+    bob.ack(&refused).await;
+}
+
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
 async fn kamailio_tells_when_chappe_is_not_there() {

@@ -63,8 +63,9 @@ impl Config {
         }
         let nobody = self.auth.users.is_empty() && self.auth.htdigest.is_none();
         // Who only anchors calls of those he trusts needs no users.
-        let anchors = self.sip.as_ref().is_some_and(|sip| sip.untrusted == Untrusted::Reject);
-        if nobody && !anchors {
+        let asked = self.listen.iter().any(|listen| listen.auth)
+            || self.sip.as_ref().is_none_or(|sip| sip.untrusted == Untrusted::Digest);
+        if nobody && asked {
             warnings.push(Warning::NoUsers);
         }
         for user in &self.auth.users {

@@ -232,17 +232,17 @@ mod tests {
         let (path, rotated) = (directory.path().join("sessions.jsonl"), directory.path().join("sessions.jsonl.1"));
         let records = Records::File(path.clone());
         let writer = RecordWriter::start(Some(&records)).expect("writer");
-        writer.write(&record("alice"));
+        writer.write(&record("alice"), None);
         writer.flush();
         fs::rename(&path, &rotated).expect("rotation");
         writer.redirect(Some(&records)).expect("reload");
-        writer.write(&record("bob"));
+        writer.write(&record("bob"), None);
         writer.flush();
         assert_eq!((users(&rotated), users(&path)), (vec!["\"alice\"".to_owned()], vec!["\"bob\"".to_owned()]));
         assert!(writer.redirect(Some(&Records::File(directory.path().join("none/x")))).is_err());
-        writer.write(&record("carol"));
+        writer.write(&record("carol"), None);
         writer.redirect(None).expect("reload");
-        writer.write(&record("dave"));
+        writer.write(&record("dave"), None);
         writer.flush();
         assert!(!users(&path).contains(&"\"dave\"".to_owned()));
         assert_eq!(writer.losses(), Losses::default());
@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn a_full_disk_costs_records_and_nothing_else() {
         let writer = RecordWriter::start(Some(&Records::File("/dev/full".into()))).expect("writer");
-        writer.write(&record("alice"));
-        writer.write(&record("bob"));
+        writer.write(&record("alice"), None);
+        writer.write(&record("bob"), None);
         writer.flush();
         assert_eq!(writer.losses(), Losses { full: 0, failed: 2 });
     }

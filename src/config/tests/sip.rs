@@ -361,3 +361,12 @@ fn a_secure_listener_outside_loopback_needs_a_certificate() {
 fn each_broken_rule_names_its_line_its_key_and_its_mend(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(reported(text), [expected]);
 }
+
+#[test]
+fn who_only_anchors_calls_needs_no_users() {
+    let plain = "[[listen]]\naddress = \"127.0.0.1:2856\"\ntransport = \"tcp\"\n";
+    let warnings = |text: &str| parse(text).unwrap_or_else(|problems| panic!("{problems}")).warnings();
+    assert_eq!(warnings(&format!("{plain}[sip]\n{LISTENER}")), []);
+    assert_eq!(warnings(&format!("{plain}[sip]\nuntrusted = \"digest\"\n{LISTENER}")), [Warning::NoUsers]);
+    assert_eq!(warnings(plain), [Warning::NoUsers]);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scene::{ANA, BO, Scene, line, path, sdp, uri_of};
+use super::scene::{ANA, BO, Scene, cancel_of, line, path, sdp, uri_of};
 use crate::sip::b2bua::CallEvent;
 use crate::sip::message::{Request, Response};
 
@@ -76,9 +76,7 @@ fn s9_2_cancel_ends_a_call_that_rings() {
     let invite = scene.request(BO, "INVITE");
     scene.reply(BO, &invite, 180, "");
     scene.response(ANA, 180);
-    let mut cancel = Request { method: "CANCEL".to_owned(), ..asked.clone() };
-    cancel.headers.set("CSeq", "1 CANCEL");
-    cancel.headers.remove("Content-Type");
+    let cancel = cancel_of(&asked);
     scene.say(ANA, cancel, "");
     scene.response(ANA, 200);
     scene.response(ANA, 487);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::scene::{ANA, BO, BO_TOO, Scene, sdp, sdp_at};
+use super::scene::{ANA, BO, BO_TOO, Scene, cancel_of, sdp, sdp_at};
 use crate::relay::{AnchorError, AnchorNews, Side};
 use crate::sip::b2bua::{Forks, Output, Refusal};
 use crate::sip::message::{Message, NameAddr, Request, Response};
@@ -15,17 +15,51 @@ use crate::sip::message::{Message, NameAddr, Request, Response};
 enum Act {
     /// A whole call, as far as the core does its part.
     Call,
-    Invite { body: u8 },
-    Ask { bo: bool, which: u8, method: u8, body: u8 },
-    Acknowledge { which: u8, body: u8 },
-    Cancel { which: u8 },
-    Answer { bo: bool, which: u8, status: u8, tag: u8, body: u8, reliable: bool },
-    Hold { core: bool, rules: bool },
-    Core { which: u8, how: u8 },
-    News { which: u8, kind: u8 },
-    Dead { is: bool },
-    Closed { bo: bool },
-    Pass { ms: u32 },
+    Invite {
+        body: u8,
+    },
+    Ask {
+        bo: bool,
+        which: u8,
+        method: u8,
+        body: u8,
+    },
+    Acknowledge {
+        which: u8,
+        body: u8,
+    },
+    Cancel {
+        which: u8,
+    },
+    Answer {
+        bo: bool,
+        which: u8,
+        status: u8,
+        tag: u8,
+        body: u8,
+        reliable: bool,
+    },
+    Hold {
+        core: bool,
+        rules: bool,
+    },
+    Core {
+        which: u8,
+        how: u8,
+    },
+    News {
+        which: u8,
+        kind: u8,
+    },
+    Dead {
+        is: bool,
+    },
+    Closed {
+        bo: bool,
+    },
+    Pass {
+        ms: u32,
+    },
 }
 
 const METHODS: [&str; 7] = ["INVITE", "UPDATE", "BYE", "PRACK", "INFO", "OPTIONS", "MESSAGE"];
@@ -97,7 +131,8 @@ impl World {
     fn act(&mut self, act: &Act) {
         match *act {
             Act::Invite { body: n } if self.invites.len() < 4 => {
-                let invite = self.scene.invite_with(&[("Supported", "100rel, timer"), ("Allow", "UPDATE")], &body("ana", n));
+                let invite =
+                    self.scene.invite_with(&[("Supported", "100rel, timer"), ("Allow", "UPDATE")], &body("ana", n));
                 self.invites.push(invite);
             }
             Act::Invite { .. } => {}
@@ -117,13 +152,13 @@ impl World {
             }
             Act::Cancel { which } => {
                 if let Some(invite) = pick(&self.invites, which) {
-                    let mut cancel = Request { method: "CANCEL".to_owned(), ..invite.clone() };
-                    cancel.headers.set("CSeq", "1 CANCEL");
-                    cancel.headers.remove("Content-Type");
+                    let cancel = cancel_of(invite);
                     self.scene.say(ANA, cancel, "");
                 }
             }
-            Act::Answer { bo, which, status, tag, body, reliable } => self.answer(bo, which, status, tag, body, reliable),
+            Act::Answer { bo, which, status, tag, body, reliable } => {
+                self.answer(bo, which, status, tag, body, reliable)
+            }
             Act::Hold { core, rules } => (self.scene.hold_core, self.scene.hold_rules) = (core, rules),
             Act::Core { which, how } => self.core(which, how),
             Act::News { which, kind } => self.news(which, kind),
@@ -168,7 +203,8 @@ impl World {
         let status = STATUS[usize::from(status)];
         let tag = format!("bo{tag}");
         let to = request.headers.first("To").and_then(NameAddr::read).unwrap();
-        let value = if to.tag().is_none() { to.with_tag(Some(&tag)) } else { request.headers.first("To").unwrap().to_owned() };
+        let value =
+            if to.tag().is_none() { to.with_tag(Some(&tag)) } else { request.headers.first("To").unwrap().to_owned() };
         let mut headers = vec![("To", value.as_str()), ("Allow", "UPDATE")];
         if reliable && status < 200 {
             headers.extend([("Require", "100rel"), ("RSeq", "1")]);
@@ -289,4 +325,3 @@ proptest! {
         world.end();
     }
 }
-

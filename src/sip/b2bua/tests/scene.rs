@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Moment;
-use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay};
+use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Side};
 use crate::sdp::{Fingerprint, Rules};
 use crate::sip::b2bua::session_timer::Wishes;
 use crate::sip::b2bua::settings::Contact;
@@ -70,6 +70,9 @@ pub(super) struct Scene {
     /// What anchors have told.
     pub(super) told: Vec<(AnchorRef, &'static str)>,
     pub(super) released: Vec<AnchorRef>,
+    pub(super) withdrawn: Vec<(AnchorRef, Side)>,
+    /// What legs were told of their ends' paths.
+    pub(super) terms: Vec<(Side, String)>,
     branch: u32,
 }
 
@@ -131,6 +134,8 @@ impl Scene {
             told: Vec::new(),
             dead: Vec::new(),
             released: Vec::new(),
+            withdrawn: Vec::new(),
+            terms: Vec::new(),
             branch: 0,
         }
     }
@@ -152,26 +157,32 @@ impl Scene {
         self.run();
     }
 
-    /// Ana's INVITE, with this body.
-    pub(super) fn invite(&mut self, body: &str) -> Request {
-        self.invite_with(&[], body)
-    }
-
-    pub(super) fn invite_with(&mut self, headers: &[(&str, &str)], body: &str) -> Request {
+    /// A request of Ana outside of any dialog.
+    pub(super) fn outside(&mut self, method: &str) -> Request {
         self.branch += 1;
         let n = self.branch;
-        let mut request = Request::new("INVITE", "sip:bo@east.example");
+        let mut request = Request::new(method, "sip:bo@east.example");
         for (name, value) in [
             ("Via", &*format!("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKana{n}")),
             ("Max-Forwards", "70"),
             ("From", "\"Ana\" <sip:ana@west.example>;tag=ana1"),
             ("To", "<sip:bo@east.example>"),
             ("Call-ID", &*format!("call-{n}@192.0.2.1")),
-            ("CSeq", "1 INVITE"),
-            ("Contact", "<sip:ana@192.0.2.1:5060>"),
+            ("CSeq", &*format!("1 {method}")),
         ] {
             request.headers.push(name, value);
         }
+        request
+    }
+
+    /// Ana's INVITE, with this body.
+    pub(super) fn invite(&mut self, body: &str) -> Request {
+        self.invite_with(&[], body)
+    }
+
+    pub(super) fn invite_with(&mut self, headers: &[(&str, &str)], body: &str) -> Request {
+        let mut request = self.outside("INVITE");
+        request.headers.push("Contact", "<sip:ana@192.0.2.1:5060>");
         for (name, value) in headers {
             request.headers.set(name, *value);
         }
@@ -292,6 +303,18 @@ impl Scene {
         self.sent.remove(at).map(|s| s.message)
     }
 
+    /// The next response of this status, whatever was said before it.
+    #[track_caller]
+    pub(super) fn forget_until(&mut self, to: SocketAddr, status: u16) -> Response {
+        loop {
+            match self.next(to) {
+                Some(Message::Response(response)) if response.status == status => return response,
+                Some(_) => {}
+                None => panic!("no {status} to {to}"),
+            }
+        }
+    }
+
     pub(super) fn forget(&mut self) {
         self.sent.clear();
     }
@@ -310,6 +333,17 @@ impl Scene {
             self.run();
         }
         self.now = end;
+    }
+
+    /// Lets time pass until something leaves; how much that was.
+    #[track_caller]
+    pub(super) fn wait(&mut self, most: Duration) -> Duration {
+        let begun = self.now;
+        while self.sent.is_empty() {
+            assert!(self.now.since(begun) < most, "nothing within {most:?}");
+            self.pass(Duration::from_millis(10));
+        }
+        self.now.since(begun)
     }
 
     /// Everything is over: nothing is left that could grow.
@@ -384,8 +418,12 @@ impl Scene {
                 let result = self.relay.renew_leg(at.anchor, side, now);
                 self.b2bua.renewed(ticket, at, result, now);
             }
-            Output::Withdraw { at, side } => self.relay.withdraw_renewal(at.anchor, side, now),
+            Output::Withdraw { at, side } => {
+                self.withdrawn.push((at, side));
+                self.relay.withdraw_renewal(at.anchor, side, now);
+            }
             Output::Set { ticket, at, side, terms } => {
+                self.terms.push((side, String::from_utf8_lossy(&terms.target).into_owned()));
                 let result = self.relay.set_leg(at.anchor, side, terms, now);
                 self.b2bua.set(ticket, result, now);
             }
@@ -419,6 +457,14 @@ impl Scene {
         let message = framed.expect("a message").expect("a good message");
         self.sent.push_back(Sent { to, message: Message::read(&message) });
     }
+}
+
+/// The CANCEL of this INVITE.
+pub(super) fn cancel_of(invite: &Request) -> Request {
+    let mut cancel = Request { method: "CANCEL".to_owned(), ..invite.clone() };
+    cancel.headers.set("CSeq", "1 CANCEL");
+    cancel.headers.remove("Content-Type");
+    cancel
 }
 
 /// The URI of a header that names an address.
