@@ -290,7 +290,7 @@ impl SelfSigned {
     }
 }
 
-/// A plain caller, a callee with TLS and a certificate of its own, known by its fingerprint: SDP-55, SDP-57.
+/// A plain caller, a callee with TLS and a certificate of its own, known by its fingerprint; another one ends the call: SDP-61.
 #[tokio::test]
 async fn a_route_speaks_tls_and_knows_the_callee_by_its_fingerprint() {
     for right in [true, false] {
