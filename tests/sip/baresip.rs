@@ -17,35 +17,55 @@ use super::{PATIENCE, Transport};
 #[derive(Debug)]
 pub struct Baresip {
     name: String,
+    transport: Transport,
     process: Process,
     control: TcpStream,
     octets: Vec<u8>,
     told: Vec<Value>,
-    _port: Port,
+    sip: Port,
+    _others: [Port; 2],
 }
 
 impl Baresip {
     /// Starts it, and registers it there; returns when the registrar has agreed.
     pub async fn start(user: &str, transport: Transport, registrar: SocketAddr, password: &str) -> Baresip {
-        let directory = tempfile::tempdir().expect("directory");
-        let port = Port::claim();
-        let file = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("file");
-        file("config", &configuration(user, port.address()));
         let param = transport.param();
-        file("accounts", &format!("<sip:{user}@{registrar};transport={param}>;regint=600;auth_pass={password}\n"));
+        let account = format!("<sip:{user}@{registrar};transport={param}>;regint=600;auth_pass={password}\n");
+        let mut phone = Baresip::launch(user, transport, &account).await;
+        let agreed = phone.process.line("output.txt", PATIENCE, |line| line.contains(" 200 OK").then_some(())).await;
+        assert!(agreed.is_some(), "{user} does not register:\n{}", phone.process.read("output.txt"));
+        phone
+    }
+
+    /// Starts it; its calls go to this address, whoever they are for, and it is called where it listens.
+    pub async fn without_registrar(user: &str, transport: Transport, outbound: SocketAddr) -> Baresip {
+        let param = transport.param();
+        let account = format!("<sip:{user}@{outbound};transport={param}>;regint=0;outbound=\"sip:{outbound};transport={param}\"\n");
+        Baresip::launch(user, transport, &account).await
+    }
+
+    async fn launch(user: &str, transport: Transport, account: &str) -> Baresip {
+        let directory = tempfile::tempdir().expect("directory");
+        let ((sip, tls), port) = (two_ports(), Port::claim());
+        let file = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("file");
+        file("config", &configuration(user, sip.address(), port.address()));
+        file("accounts", account);
         file("contacts", "");
         let mut command = Command::new("baresip");
         command.args(["-4", "-s", "-f"]).arg(directory.path()).env("HOME", directory.path());
         // It would try to take its registration back, and wait for an answer.
         let mut process =
             Process::start(&format!("baresip {user}"), directory, "-KILL", command, "tests/sip/install.sh");
+        process.listens(transport, sip.number()).await;
         process.listens(Transport::Tcp, port.number()).await;
         let control = TcpStream::connect(port.address()).await.expect("its control interface");
         let name = user.to_owned();
-        let mut phone = Baresip { name, process, control, octets: Vec::new(), told: Vec::new(), _port: port };
-        let agreed = phone.process.line("output.txt", PATIENCE, |line| line.contains(" 200 OK").then_some(())).await;
-        assert!(agreed.is_some(), "{user} does not register:\n{}", phone.process.read("output.txt"));
-        phone
+        Baresip { name, transport, process, control, octets: Vec::new(), told: Vec::new(), sip, _others: [tls, port] }
+    }
+
+    /// A SIP URI that leads to it.
+    pub fn uri(&self) -> String {
+        format!("sip:{}@{};transport={}", self.name, self.sip.address(), self.transport.param())
     }
 
     /// Gives a command: "dial", "accept", "hold", "resume", "hangup" … with its parameters.
@@ -98,10 +118,22 @@ impl Baresip {
     }
 }
 
-fn configuration(user: &str, control: SocketAddr) -> String {
+/// A port for datagrams and connections, and the next one: there it takes TLS, asked or not.
+fn two_ports() -> (Port, Port) {
+    let mut first = Port::claim();
+    loop {
+        let next = Port::claim();
+        if next.number() == first.number() + 1 {
+            return (first, next);
+        }
+        first = next;
+    }
+}
+
+fn configuration(user: &str, sip: SocketAddr, control: SocketAddr) -> String {
     // The tone is made at 48 kHz for two ears only.
     format!(
-        "sip_listen 127.0.0.1:0\n\
+        "sip_listen {sip}\n\
          net_interface 127.0.0.1\n\
          call_local_timeout 60\n\
          call_max_calls 4\n\

@@ -182,15 +182,16 @@ fn a_strict_router_gets_what_it_expects() {
     scene.nothing_left();
 }
 
-/// Routes of the INVITE: ours is taken off, the others go on, after the one that our route demands.
+/// Who routes a call says its Request-URI and its Route, whatever the INVITE had.
 #[test]
-fn routes_of_the_invite_go_on_without_us() {
+fn the_way_of_the_invite_is_written_by_who_routes_it() {
     let mut scene = Scene::new();
-    scene.routed.route = Some("<sip:out.example;lr>".to_owned());
-    let routes = "<sip:203.0.113.20;lr>, <sip:203.0.113.20:5060;lr>, <sip:next.example;lr>";
-    scene.invite_with(&[("Route", routes)], &sdp("ana", 1, "active"));
+    scene.routed.route = vec!["<sip:out.example;lr>".to_owned(), "<sip:next.example;lr>".to_owned()];
+    scene.routed.request_uri = "sip:bo@inner.example".to_owned();
+    scene.invite_with(&[("Route", "<sip:203.0.113.20;lr>, <sip:next.example;lr>")], &sdp("ana", 1, "active"));
     let invite = scene.request(BO, "INVITE");
     assert_eq!(invite.headers.all("Route").collect::<Vec<_>>(), ["<sip:out.example;lr>", "<sip:next.example;lr>"]);
+    assert_eq!(invite.uri, "sip:bo@inner.example");
     scene.reply(BO, &invite, 486, "");
     scene.forget();
     scene.nothing_left();
