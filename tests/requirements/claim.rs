@@ -67,11 +67,16 @@ pub(crate) fn collect(source: &Source, families: &HashSet<&str>, claims: &mut Ve
         }
         if let Some(doc) = text.strip_prefix("///") {
             head.docs.push(doc.trim().to_owned());
-        } else if !text.starts_with("//") && !(text.is_empty() && head.docs.is_empty()) && head.open == 0 {
+        } else if head.open == 0 && !is_between(text, &head) {
             let head = std::mem::take(&mut head);
             finish(head, text, (source, index + 1), families, claims, faults);
         }
     }
+}
+
+/// Whether a line may stand between a doc comment and its item, or before there is any.
+fn is_between(text: &str, head: &Head) -> bool {
+    text.starts_with("//") || text.is_empty() && head.docs.is_empty()
 }
 
 /// What an item makes of the comment above it.
