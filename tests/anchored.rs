@@ -142,7 +142,7 @@ async fn two_clients_chat_through_the_anchor(#[values(Udp, Tcp)] transport: Tran
     scene.bob.quiet();
 }
 
-/// SDP-67, SDP-68
+/// SDP-67
 #[tokio::test]
 async fn files_go_both_ways_and_a_refresh_disturbs_nothing() {
     let mut scene = Scene::new(Udp).await;
@@ -174,7 +174,7 @@ async fn files_go_both_ways_and_a_refresh_disturbs_nothing() {
     scene.bob.quiet();
 }
 
-/// SDP-92: the callee dies in the middle of a file.
+/// The callee dies in the middle of a file.
 #[tokio::test]
 async fn a_callee_that_dies_ends_the_call_and_leaves_nothing() {
     let mut scene = Scene::new(Tcp).await;
@@ -290,7 +290,7 @@ impl SelfSigned {
     }
 }
 
-/// A plain caller, a callee with TLS and a certificate of its own, known by its fingerprint: SDP-55, SDP-57.
+/// A plain caller, a callee with TLS and a certificate of its own, known by its fingerprint; another one ends the call: SDP-61.
 #[tokio::test]
 async fn a_route_speaks_tls_and_knows_the_callee_by_its_fingerprint() {
     for right in [true, false] {

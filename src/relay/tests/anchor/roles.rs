@@ -117,6 +117,23 @@ fn an_end_that_connects_may_name_port_9_which_nobody_connects_to() {
     m.assert_nothing_left();
 }
 
+/// SDP-105
+#[test]
+fn a_path_whose_name_nobody_knows_is_told_at_once() {
+    let mut m = Meeting::reserved();
+    m.net.hold_dials = true;
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    m.forget();
+    let (at, link, _) = m.net.dials.pop().expect("a dial");
+    m.net.fail_dial(at, link, DialFailure::Unresolvable);
+    m.net.run();
+    assert_eq!(m.news(), ["unreachable B Unresolvable"]);
+    m.net.seconds(30);
+    assert!(m.net.dials.is_empty(), "it is not tried again");
+    m.assert_nothing_left();
+}
+
 /// ADV-S03, ADV-S12
 #[test]
 fn adv_s03_targets_that_lead_back_or_nowhere_are_refused() {

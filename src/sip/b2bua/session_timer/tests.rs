@@ -249,6 +249,7 @@ fn s10_no_interval_is_too_large() {
     assert_eq!((late.due(), late.end()), (Moment::FAR, Moment::FAR));
 }
 
+/// SDP-74
 #[test]
 fn s14_1_waits_after_491() {
     for random in (0..1000).chain([u32::MAX]) {

@@ -104,7 +104,7 @@ fn a_second_2xx_under_way_is_turned_down() {
     hang_up(scene, &ok);
 }
 
-/// SDP-91: one fork has answered reliably, another one takes the call: its answer is in force.
+/// One fork has answered reliably, another one takes the call: its answer is in force.
 #[rstest]
 fn the_fork_that_takes_the_call_has_its_answer_in_force(
     #[values(Forks::Each, Forks::First)] forks: Forks,

@@ -22,7 +22,7 @@ fn news(kind: &str) -> AnchorNews {
     }
 }
 
-/// SDP-61, SDP-81: within 4 s both sides hear why.
+/// SDP-61, SDP-81, SDP-105: within 4 s both sides hear why.
 #[rstest]
 #[case("unreachable", "media address unreachable")]
 #[case("unconnected", "media never connected")]

@@ -162,7 +162,7 @@ fn a_line_more_begins_and_a_line_less_is_refused(
     talk.hang_up();
 }
 
-/// SDP-73: refused, by us or by the other side, everything is as it was.
+/// SDP-73, SDP-76: refused, by us or by the other side, everything is as it was.
 #[rstest]
 fn a_refused_offer_restores_everything(
     #[values(Side::A, Side::B)] from: Side,
