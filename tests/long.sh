@@ -23,7 +23,8 @@ benches() {
 
 tests() {
     [ ! -e tests/interop.rs ] || as_root tests/interop/install.sh
-    run_tests --release --workspace --features io-uring --no-fail-fast -- --include-ignored
+    as_root tests/sip/install.sh
+    run_tests --release --workspace --features io-uring --no-fail-fast -- --include-ignored --skip long::
 }
 
 other_engine() {
@@ -35,11 +36,18 @@ other_engine() {
 # 100 MiB at 1 MB/s through two relays, chat beside it.
 slow_file() { SLOW_FILE_OCTETS=104857600 run_tests --release --test end_to_end a_slow_receiver -- --nocapture; }
 
+# Minutes of 500 calls a second, and dialogs that stand; the figures are for people to read.
+sip_storm() {
+    as_root tests/sip/install.sh
+    run_tests --release --test sip_storm -- --include-ignored --nocapture
+}
+
 need gcc gcc make make
 stage build build
 ! knows demo || stage demo demo
 stage "slow file" slow_file
 stage fuzz fuzz_long
 stage benches benches
+stage "sip storm" sip_storm
 stage tests tests
 stage "other engine" other_engine

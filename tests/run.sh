@@ -45,10 +45,11 @@ interop() {
     run_tests --release --test interop -- --include-ignored
 }
 
-# The peers of the control plane's tests, among themselves.
+# The peers of the control plane's tests among themselves, then with Chappe between them. They mostly wait for each other.
 sip_peers() {
     as_root tests/sip/install.sh
-    run_tests --release --test sip_peers -- --include-ignored
+    run_tests --release --test sip_peers --test sip_anchored -- --include-ignored --test-threads=4
+    run_tests --release --test sip_storm -- --include-ignored --skip long::
 }
 
 # Instruction counts do not depend on the machine's load.

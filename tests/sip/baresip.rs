@@ -70,6 +70,11 @@ impl Baresip {
         format!("sip:{}@{};transport={}", self.name, self.sip.address(), self.transport.param())
     }
 
+    /// Calls this URI. It puts the transport of its account to it by itself.
+    pub async fn dial(&mut self, uri: &str) {
+        self.command("dial", uri.split(';').next().unwrap_or_default()).await;
+    }
+
     /// Gives a command: "dial", "accept", "hold", "resume", "hangup" … with its parameters.
     pub async fn command(&mut self, command: &str, params: &str) {
         let text = serde_json::json!({ "command": command, "params": params, "token": command }).to_string();
@@ -82,6 +87,12 @@ impl Baresip {
     /// Waits for an event of this type, as "CALL_ESTABLISHED".
     pub async fn event(&mut self, kind: &str) -> Value {
         self.wait(kind, |value| value["event"] == true && value["type"] == kind).await
+    }
+
+    /// Waits until it has written this line.
+    pub async fn writes(&mut self, line: &str) {
+        let found = self.process.line("output.txt", PATIENCE, |one| (one == line).then_some(())).await;
+        assert!(found.is_some(), "{} has not written {line}:\n{}", self.name, self.output());
     }
 
     /// What it has written, with all SIP messages.

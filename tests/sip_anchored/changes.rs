@@ -80,8 +80,10 @@ async fn new_offers_that_are_refused(#[values(Ways::Udp, Ways::Tcp, Ways::Mixed)
 async fn crossing_offers_are_refused_and_one_is_made_again(#[values(Ways::Udp, Ways::Tcp, Ways::Mixed)] ways: Ways) {
     let scene = Scene::new().await;
     // Until the caller has acknowledged the call, the callee's offer would be refused here.
+    // What she says the second time is new, else it would be answered here.
+    let other = |script: Script| script.key("direction", "sendonly");
     let later = |script: Script| script.hold(MOMENT);
-    let (caller, callee) = scene.call(ways, "uac_glare", "uas_glare", |near| near, later).await;
+    let (caller, callee) = scene.call(ways, "uac_glare", "uas_glare", other, later).await;
     assert_eq!((caller.all_logged("crossed").len(), callee.all_logged("crossed").len()), (1, 0));
     for side in [&caller, &callee] {
         assert_eq!(side.all_logged("refused"), ["491"]);
