@@ -146,8 +146,44 @@ async fn the_fingerprint_is_that_of_the_certificate_that_is_shown() {
     scene.hang_up(&ok).await;
 }
 
+/// SDP-58, SDP-59: a caller who has promised a certificate and shows none is told so, and nothing of it passes.
+#[tokio::test]
+async fn who_shows_another_certificate_than_promised_hears_bad_certificate() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let authority = Authority::new();
+    let mut scene = Scene::new(&authority).await;
+    let promised = format!("a=fingerprint:SHA-256 {}\r\n", ["AB"; 32].join(":"));
+    let [alice, bob] = [ALICE, BOB].map(|uri| uri.replace("msrp://", "msrps://"));
+    let offer = sdp_version(&alice, "active", 1, &promised);
+    let (_, ok) = scene.call(&offer, &sdp_version(&bob, "active", 1, "")).await;
+    let mut tls = handshake(&authority, place(&ok.path()), &scene.relay.name).await;
+    let send = format!(
+        "MSRP stranger1 SEND\r\nTo-Path: {}\r\nFrom-Path: {alice}\r\nMessage-ID: m1\r\nByte-Range: 1-2/2\r\n\
+         Content-Type: text/plain\r\n\r\nhi\r\n-------stranger1$\r\n",
+        ok.path()
+    );
+    tls.write_all(send.as_bytes()).await.expect("written");
+    let mut heard = Vec::new();
+    let end = timeout(PATIENCE, tls.read_to_end(&mut heard)).await.expect("in time").expect_err("an alert");
+    assert!(heard.is_empty() || heard.starts_with(b"MSRP stranger1 481 "), "what came with the alert may be gone");
+    let end = end.into_inner().expect("of TLS").downcast::<rustls::Error>().expect("of TLS");
+    assert_eq!(*end, rustls::Error::AlertReceived(rustls::AlertDescription::BadCertificate));
+    for agent in [&mut scene.alice, &mut scene.bob] {
+        let bye = agent.expect("BYE").await;
+        agent.reply(&bye, 200).await;
+    }
+    scene.relay.metric_becomes("chappe_anchors", 0.0).await;
+}
+
 /// What the relay shows in a handshake.
 async fn certificate(authority: &Authority, place: SocketAddr, name: &str) -> CertificateDer<'static> {
+    let tls = handshake(authority, place, name).await;
+    let (_, session) = tls.get_ref();
+    session.peer_certificates().and_then(<[_]>::first).expect("a certificate").clone().into_owned()
+}
+
+/// A connection without a certificate of our own.
+async fn handshake(authority: &Authority, place: SocketAddr, name: &str) -> tokio_rustls::client::TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).expect("PEM")).expect("an authority");
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -157,9 +193,7 @@ async fn certificate(authority: &Authority, place: SocketAddr, name: &str) -> Ce
         .with_no_client_auth();
     let stream = TcpStream::connect(place).await.expect("the place that was named");
     let name = ServerName::try_from(name.to_owned()).expect("a name");
-    let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake");
-    let (_, session) = tls.get_ref();
-    session.peer_certificates().and_then(<[_]>::first).expect("a certificate").clone().into_owned()
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
 }
 
 /// SDP-104

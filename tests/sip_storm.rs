@@ -36,7 +36,8 @@ impl Scene {
         let extra = "[[sip.listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\n\
              [[sip.listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"tcp\"\n\
              [sip.media]\naccept_loopback = true\nmedia_timeout = \"10min\"\n";
-        let mut relay = Relay::start(&Authority::new(), &Wish { extra, log: "warn,chappe::run=info", ..Wish::default() });
+        let mut relay =
+            Relay::start(&Authority::new(), &Wish { extra, log: "warn,chappe::run=info", ..Wish::default() });
         let (udp, tcp) = (relay.sip("UDP"), relay.sip("TCP"));
         Scene { relay, udp, tcp }
     }

@@ -193,6 +193,10 @@ impl B2bua {
         media.signalled(Side::A, family, flow.protocol == Protocol::Tls);
         let from = request.headers.first("From").and_then(NameAddr::read).map_or("", |from| from.uri);
         let user: Arc<str> = admission.user.unwrap_or_else(|| Arc::from(from));
+        if let Some(wait) = self.budget.wait(&user, self.settings.failed_connects, now) {
+            let wait = wait.as_secs().max(1).to_string();
+            return self.turn_away(server, &request, (503, vec![("Retry-After", wait)]), now);
+        }
         let routes = list::all(&request.headers, "Route").map(str::to_owned).collect();
         let nowhere = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
         let mut call = Call {

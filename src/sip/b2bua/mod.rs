@@ -25,6 +25,7 @@
 mod acks;
 mod admission;
 pub mod body;
+mod budget;
 mod call;
 mod carry;
 mod connections;
@@ -61,6 +62,7 @@ pub use event::{CallEvent, CallRecord, Cause, EndedBy};
 pub use media::{AnchorRef, MediaSettings};
 pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Settings};
 
+use self::budget::Budget;
 use self::call::{Asked, Call, Owner, Served};
 use self::connections::Connections;
 use self::dialog::DialogKey;
@@ -199,6 +201,8 @@ pub struct B2bua {
     /// Whose an anchor is, until it has told its end.
     anchors: HashMap<AnchorRef, CallKey>,
     connections: Connections,
+    /// Connections that failed, by caller.
+    budget: Budget,
     timers: BTreeSet<(Moment, CallKey)>,
     outputs: VecDeque<Output>,
     draining: bool,
@@ -227,6 +231,7 @@ impl B2bua {
             clients: HashMap::new(),
             anchors: HashMap::new(),
             connections: Connections::default(),
+            budget: Budget::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             draining: false,

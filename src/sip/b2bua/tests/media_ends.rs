@@ -54,6 +54,27 @@ fn a_session_that_nobody_connects_to_ends_the_call() {
     talk.over();
 }
 
+/// SDP-90, ADV-S10: who has us knock at closed doors may not call for the rest of the minute, and others may.
+#[test]
+fn a_caller_whose_media_cannot_be_reached_again_and_again_has_to_wait() {
+    let mut talk = Talk::begin();
+    let anchor = talk.scene.reserved[0];
+    for _ in 0..30 {
+        talk.scene.news(anchor, &news("unreachable"));
+    }
+    let scan = talk.scene.invite(&sdp("ana", 1, "passive"));
+    let refused = talk.scene.response(ANA, 503);
+    let wait: u64 = refused.headers.first("Retry-After").and_then(|wait| wait.parse().ok()).expect("seconds");
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(scan.method, "INVITE");
+    talk.scene.invite_with(&[("From", "<sip:eve@west.example>;tag=eve1")], &sdp("ana", 1, "active"));
+    talk.scene.request(BO, "INVITE");
+    talk.scene.pass(Duration::from_secs(60));
+    talk.scene.forget();
+    talk.scene.invite(&sdp("ana", 1, "active"));
+    talk.scene.request(BO, "INVITE");
+}
+
 /// Loss is no end: an offer may rebuild it.
 #[test]
 fn a_session_that_loses_a_leg_waits() {

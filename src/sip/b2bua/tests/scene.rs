@@ -84,6 +84,7 @@ fn settings() -> Settings {
         },
         timers: Wishes { interval: Duration::from_secs(1800), minimum: Duration::from_secs(90) },
         calls: 100,
+        failed_connects: 30,
         forks: Forks::Each,
         capability: "message/cpim text/plain".to_owned(),
     }
