@@ -88,7 +88,7 @@ fn the_caller_sees_each_fork_or_one(#[case] forks: Forks, #[case] each: bool) {
     hang_up(scene, &ok);
 }
 
-/// The second 2xx comes while the relay still works on the first.
+/// SDP-91: the second 2xx comes while the relay still works on the first.
 #[test]
 fn a_second_2xx_under_way_is_turned_down() {
     let (mut scene, invite) = invited(Forks::Each);
@@ -104,7 +104,7 @@ fn a_second_2xx_under_way_is_turned_down() {
     hang_up(scene, &ok);
 }
 
-/// One fork has answered reliably, another one takes the call: its answer is in force.
+/// SDP-91: one fork has answered reliably, another one takes the call: its answer is in force.
 #[rstest]
 fn the_fork_that_takes_the_call_has_its_answer_in_force(
     #[values(Forks::Each, Forks::First)] forks: Forks,
