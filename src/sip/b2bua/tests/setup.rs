@@ -312,3 +312,14 @@ fn options_are_answered_with_what_we_can_do() {
     assert!(response.headers.first("Accept").unwrap().contains("application/sdp"));
     scene.nothing_left();
 }
+
+/// SDP-104: over UDP nobody knows whose fingerprint it is.
+#[test]
+fn a_fingerprint_needs_secure_signalling() {
+    let print = "AA:".repeat(31) + "AA";
+    let body = sdp("ana", 1, "active").replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:");
+    let body = format!("{body}a=fingerprint:sha-256 {print}\r\n");
+    let mut scene = Scene::with(|s| s.media.secure_fingerprints = true);
+    let response = refused(&mut scene, &[], &body, 488);
+    assert_eq!(response.headers.first("Warning"), Some("399 gate.example \"fingerprint needs secure signalling\""));
+}
