@@ -58,7 +58,7 @@ fn a_message_that_is_too_long_for_its_receiver_gets_413() {
         m.net.write(ana, send.octets());
         assert_eq!(m.codes(ana, &send.tid), [status], "{total} octets");
     }
-    let send = m.send(Side::A).id("long0004").range("1-*/*").body(&pattern(5000));
+    let send = m.send(Side::A).id("long0004").range("1-*/*").body(pattern(5000));
     m.net.write(ana, send.octets());
     assert_eq!(m.codes(ana, &send.tid), [413]);
     assert!(m.net.ends[bo].content("long0004").len() <= 1100, "no more than he takes");
