@@ -19,6 +19,11 @@ impl Open {
         matches!(self.stage, Stage::Awaiting) && self.from() == Some(side.other())
     }
 
+    /// Whether the relay is being told an answer.
+    pub(super) fn is_concluding(&self) -> bool {
+        matches!(self.stage, Stage::Concluding { .. })
+    }
+
     /// Who offered.
     pub(super) fn from(&self) -> Option<Side> {
         match &self.stage {
@@ -173,6 +178,11 @@ impl B2bua {
             self.outputs.push_back(Output::Release { at, end: SessionEnd::Bye });
         }
         self.forward(key, next, Some(answer), now);
+        let inviting = self.calls.get_mut(&key).and_then(|c| c.inviting.as_mut());
+        if let Some(held) = inviting.and_then(|i| i.held.take()) {
+            let (client, response, flow) = *held;
+            self.invite_answered(key, client, response, flow, now);
+        }
     }
 
     /// What an unreliable response shows of an answer (RFC 3261 section 13.2.1): rewritten, and bound to nothing.

@@ -114,8 +114,10 @@ pub enum Output {
         call: CallKey,
         /// The Request-URI.
         uri: String,
-        /// The values of Route, those that name us among them.
+        /// The values of Route, those that name us among them; none of a stranger's.
         routes: Vec<String>,
+        /// Whether its caller had to show who it is: then only what the operator's policy allows may be reached.
+        stranger: bool,
     },
     /// This target did not take a call: others try it last for a while (RFC 3263 section 4.3).
     Rest {
@@ -287,8 +289,9 @@ impl B2bua {
     }
 
     /// Other rules, for what begins from now on.
-    pub fn reconfigure(&mut self, settings: Settings) {
+    pub fn reconfigure(&mut self, settings: Settings, transactions: &transaction::Settings) {
         self.settings = settings;
+        self.transactions.reconfigure(transactions.most, transactions.timer_c);
     }
 
     /// No new calls: 503 from now on.
