@@ -236,6 +236,8 @@ async fn the_end_of_the_process_says_bye_to_everybody() {
     let bye = scene.bob.expect("BYE").await;
     scene.bob.reply(&bye, 200).await;
     assert!(scene.relay.wait().success());
+    let records = std::fs::read_to_string(scene.relay.path("records.jsonl")).expect("records");
+    assert!(records.contains("\"ended_by\":\"relay\"") && records.contains("\"call_end\":\"operator\""), "{records}");
     drop(call);
 }
 
@@ -357,6 +359,14 @@ async fn a_drain_takes_no_new_calls_and_waits_for_those_that_are() {
     let alice = alices_endpoint(&call).await;
     scene.relay.signal("TERM");
     scene.relay.expect_log("draining");
+    // Until the control plane has heard of it, too.
+    for n in 0.. {
+        assert!(n < 1000, "no drain");
+        let options = scene.alice.request("OPTIONS", "sip:relay.example", Draft::new()).await;
+        if scene.alice.final_response(&options).await.status() == 503 {
+            break;
+        }
+    }
     let invite = scene.alice.invite("sip:bob@east.example", &msrp_sdp(ALICE, "active")).await;
     let refused = scene.alice.response(&invite, 503).await;
     assert!(refused.header("Retry-After").is_some());

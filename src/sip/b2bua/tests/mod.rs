@@ -13,6 +13,7 @@ mod passing;
 mod property;
 mod scene;
 mod setup;
+mod strangers;
 mod talk;
 mod texts;
 mod timers;

@@ -53,6 +53,8 @@ pub(super) struct Scene {
     /// Addresses that nothing can be sent to.
     pub(super) dead: Vec<SocketAddr>,
     pub(super) reserved: Vec<AnchorRef>,
+    /// What was asked about routes: those of the INVITE, and whether its caller is a stranger.
+    pub(super) asked_routes: Vec<(Vec<String>, bool)>,
     /// What anchors have told.
     pub(super) told: Vec<(AnchorRef, &'static str)>,
     pub(super) released: Vec<AnchorRef>,
@@ -123,6 +125,7 @@ impl Scene {
             hold_rules: false,
             living: false,
             reserved: Vec::new(),
+            asked_routes: Vec::new(),
             told: Vec::new(),
             dead: Vec::new(),
             released: Vec::new(),
@@ -415,7 +418,10 @@ impl Scene {
                 let admission = self.admission.clone();
                 self.b2bua.admitted(server, admission, now);
             }
-            Output::Route { call, .. } => self.route(call),
+            Output::Route { call, routes, stranger, .. } => {
+                self.asked_routes.push((routes, stranger));
+                self.route(call);
+            }
             Output::Locate { call, side, uri } => {
                 self.located.push(uri);
                 let address = if side == Side::A { ANA } else { BO_TOO };
