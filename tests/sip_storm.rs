@@ -36,7 +36,8 @@ impl Scene {
         let extra = "[[sip.listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\n\
              [[sip.listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"tcp\"\n\
              [sip.media]\naccept_loopback = true\nmedia_timeout = \"10min\"\n";
-        let mut relay = Relay::start(&Authority::new(), &Wish { extra, log: "warn,chappe::run=info", ..Wish::default() });
+        let mut relay =
+            Relay::start(&Authority::new(), &Wish { extra, log: "warn,chappe::run=info", ..Wish::default() });
         let (udp, tcp) = (relay.sip("UDP"), relay.sip("TCP"));
         Scene { relay, udp, tcp }
     }
@@ -68,7 +69,8 @@ impl Scene {
 
     /// Waits until nothing is left: what it takes, at most.
     async fn settled(&self) {
-        let names = ["sip_calls", "sip_dialogs", "sip_anchors", "sip_timers", "anchors", "sessions", "sip_transactions"];
+        let names =
+            ["sip_calls", "sip_dialogs", "sip_anchors", "sip_timers", "anchors", "sessions", "sip_transactions"];
         let began = Instant::now();
         loop {
             let left: Vec<f64> = names.iter().map(|name| self.relay.metric(&format!("chappe_{name}"))).collect();

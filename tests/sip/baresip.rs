@@ -40,7 +40,9 @@ impl Baresip {
     /// Starts it; its calls go to this address, whoever they are for, and it is called where it listens.
     pub async fn without_registrar(user: &str, transport: Transport, outbound: SocketAddr) -> Baresip {
         let param = transport.param();
-        let account = format!("<sip:{user}@{outbound};transport={param}>;regint=0;outbound=\"sip:{outbound};transport={param}\"\n");
+        let account = format!(
+            "<sip:{user}@{outbound};transport={param}>;regint=0;outbound=\"sip:{outbound};transport={param}\"\n"
+        );
         Baresip::launch(user, transport, &account).await
     }
 

@@ -1,6 +1,7 @@
 //! The sockets of a user agent.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -72,14 +73,16 @@ impl Wire {
             }
             Socket::Tcp(links, arrived) => {
                 let mut open = links.lock().await;
-                if !open.contains_key(&to) {
-                    let stream = TcpStream::connect(to).await;
-                    let stream = stream.unwrap_or_else(|error| panic!("a connection to {to}: {error}"));
-                    let (read, write) = stream.into_split();
-                    open.insert(to, write);
-                    tokio::spawn(connection(read, to, links.clone(), arrived.clone()));
-                }
-                let link = open.get_mut(&to).expect("just made");
+                let link = match open.entry(to) {
+                    Entry::Occupied(there) => there.into_mut(),
+                    Entry::Vacant(place) => {
+                        let stream = TcpStream::connect(to).await;
+                        let stream = stream.unwrap_or_else(|error| panic!("a connection to {to}: {error}"));
+                        let (read, write) = stream.into_split();
+                        tokio::spawn(connection(read, to, links.clone(), arrived.clone()));
+                        place.insert(write)
+                    }
+                };
                 link.write_all(octets).await.unwrap_or_else(|error| panic!("octets to {to}: {error}"));
             }
         }
