@@ -228,8 +228,12 @@ impl Process {
         let deadline = tokio::time::sleep(time);
         tokio::pin!(deadline);
         loop {
+            let calls = match &self.plane {
+                Some(plane) => plane.calls().await,
+                None => 0,
+            };
             // A shard that is too busy to answer has something left.
-            if self.server.shards.drained().await.unwrap_or(false) {
+            if calls == 0 && self.server.shards.drained().await.unwrap_or(false) {
                 break;
             }
             tokio::select! {

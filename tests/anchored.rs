@@ -142,7 +142,7 @@ async fn two_clients_chat_through_the_anchor(#[values(Udp, Tcp)] transport: Tran
     scene.bob.quiet();
 }
 
-/// SDP-67, SDP-68
+/// SDP-67
 #[tokio::test]
 async fn files_go_both_ways_and_a_refresh_disturbs_nothing() {
     let mut scene = Scene::new(Udp).await;
@@ -174,7 +174,7 @@ async fn files_go_both_ways_and_a_refresh_disturbs_nothing() {
     scene.bob.quiet();
 }
 
-/// SDP-92: the callee dies in the middle of a file.
+/// The callee dies in the middle of a file.
 #[tokio::test]
 async fn a_callee_that_dies_ends_the_call_and_leaves_nothing() {
     let mut scene = Scene::new(Tcp).await;
@@ -291,4 +291,101 @@ async fn strangers_show_who_they_are_where_digest_is_on() {
     assert!(got.lines("Proxy-Authorization").is_empty(), "our credentials stay here");
     scene.bob.reply(&got, 180).await;
     scene.alice.response(&invite, 180).await;
+}
+
+/// A certificate that nobody vouches for, and what SDP says of it.
+struct SelfSigned {
+    chain: String,
+    key: String,
+    fingerprint: String,
+}
+
+impl SelfSigned {
+    fn new() -> SelfSigned {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["bob.invalid".to_owned()]).expect("params");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(certificate.der());
+        let pairs: Vec<String> = digest.iter().map(|octet| format!("{octet:02X}")).collect();
+        let fingerprint = format!("SHA-256 {}", pairs.join(":"));
+        SelfSigned { chain: certificate.pem(), key: key.serialize_pem(), fingerprint }
+    }
+}
+
+/// A plain caller, a callee with TLS and a certificate of its own, known by its fingerprint; another one ends the call: SDP-61.
+#[tokio::test]
+async fn a_route_speaks_tls_and_knows_the_callee_by_its_fingerprint() {
+    for right in [true, false] {
+        let own = SelfSigned::new();
+        let told = if right { own.fingerprint.clone() } else { SelfSigned::new().fingerprint };
+        let mut scene = Scene::with(Udp, "[[sip.route]]\ndomain = \"*\"\nprotocol = \"tls\"\n").await;
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let desk = Listener::bind_tls(here, "127.0.0.1", &own.chain, &own.key, None).await.expect("a listener");
+        let invite = scene.alice.invite("sip:bob@east.example", &msrp_sdp(ALICE, "active")).await;
+        let got = scene.bob.expect("INVITE").await;
+        assert!(got.sdp().contains("TCP/TLS/MSRP") && got.sdp().contains("a=fingerprint:SHA-256 "), "{}", got.sdp());
+        let more = format!("a=fingerprint:{told}\r\n");
+        scene.bob.answer(&got, &sdp_version(desk.uri(), "passive", 1, &more)).await;
+        let ok = scene.alice.response(&invite, 200).await;
+        scene.alice.ack(&ok).await;
+        scene.bob.expect("ACK").await;
+        assert!(!ok.sdp().contains("TLS") && !ok.sdp().contains("fingerprint"), "Alice speaks plain TCP: {}", ok.sdp());
+        let call = Call { to_alice: ok.path(), to_bob: got.path(), ok, invite: got };
+        if right {
+            let bob = timeout(PATIENCE, desk.accept(EndpointOptions::default())).await.expect("in time").expect("bob");
+            let alice = alices_endpoint(&call).await;
+            let sending = alice.send_message(&call.to_alice, Some("text/plain"), "over TLS", SendOptions::default());
+            let sending = sending.await.expect("sent");
+            assert_eq!(heard(&bob).await, b"over TLS");
+            timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered");
+            scene.hang_up(&call).await;
+        } else {
+            // The relay hangs up on it, and both sides hear BYE within 4 s.
+            let _ = timeout(PATIENCE, desk.accept(EndpointOptions::default())).await.expect("in time");
+            for agent in [&mut scene.alice, &mut scene.bob] {
+                let bye = agent.expect("BYE").await;
+                assert!(bye.header("Reason").is_some_and(|reason| reason.contains("SIP;cause=")), "{bye}");
+                agent.reply(&bye, 200).await;
+            }
+        }
+        scene.empty().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reload_changes_where_new_calls_go() {
+    let mut scene = Scene::new(Udp).await;
+    let call = scene.call(ALICE).await;
+    let mut carol = Agent::udp("carol").await;
+    let route = format!("outbound_proxy = \"sip:{};lr\"\nmax_calls = 2", carol.address());
+    scene.relay.rewrite(&Wish { extra: &plane(&route), ..Wish::default() });
+    let (status, body) = scene.relay.http("POST", "/reload", "");
+    assert_eq!(status, 200, "{body}");
+    let invite = scene.alice.invite("sip:carol@east.example", &msrp_sdp(ALICE, "active")).await;
+    let got = carol.expect("INVITE").await;
+    carol.reply(&got, 603).await;
+    let refused = scene.alice.response(&invite, 603).await;
+    scene.alice.ack(&refused).await;
+    carol.expect("ACK").await;
+    scene.hang_up(&call).await;
+    scene.empty().await;
+}
+
+#[tokio::test]
+async fn a_drain_takes_no_new_calls_and_waits_for_those_that_are() {
+    let mut scene = Scene::new(Udp).await;
+    let call = scene.call(ALICE).await;
+    let bob = timeout(PATIENCE, scene.desk.accept(EndpointOptions::default())).await.expect("in time").expect("bob");
+    let alice = alices_endpoint(&call).await;
+    scene.relay.signal("TERM");
+    scene.relay.expect_log("draining");
+    let invite = scene.alice.invite("sip:bob@east.example", &msrp_sdp(ALICE, "active")).await;
+    let refused = scene.alice.response(&invite, 503).await;
+    assert!(refused.header("Retry-After").is_some());
+    scene.alice.ack(&refused).await;
+    let sending = alice.send_message(&call.to_alice, Some("text/plain"), "still here", SendOptions::default()).await;
+    assert_eq!(heard(&bob).await, b"still here");
+    timeout(PATIENCE, sending.expect("sent").outcome()).await.expect("in time").expect("delivered");
+    scene.hang_up(&call).await;
+    assert!(scene.relay.wait().success());
 }

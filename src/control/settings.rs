@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::auth::Algorithm;
 use crate::config::{self, AbortFlag, Config, Transport};
@@ -52,7 +53,7 @@ pub fn settings(config: &Config, bound: &[SocketAddr], shards: u16, generation: 
             lookup_timeout: a.lookup_timeout,
             nonce_lifetime: a.nonce_lifetime,
         },
-        limits: limits(&config.limits, shards),
+        limits: limits(&config.limits, shards, config.sip.as_ref().map(|sip| sip.setup_timeout)),
         wire: wire(&config.limits),
         policy: policy(&config.policy, bound),
     }
@@ -99,8 +100,13 @@ fn wire(l: &config::Limits) -> msrp::Limits {
     }
 }
 
-fn limits(l: &config::Limits, shards: u16) -> Limits {
+/// `ringing` is how long a call may wait for its answer: its anchor is kept for longer.
+fn limits(l: &config::Limits, shards: u16, ringing: Option<Duration>) -> Limits {
+    let default = Limits::default();
+    let reserve =
+        ringing.map_or(default.anchor_reserve, |time| default.anchor_reserve.max(time + Duration::from_secs(10)));
     Limits {
+        anchor_reserve: reserve,
         tokens_per_connection: l.tokens_per_connection as usize,
         transactions_per_session: l.transactions_per_session as usize,
         transactions_per_relay_link: l.transactions_per_relay_link as usize,
@@ -126,7 +132,7 @@ fn limits(l: &config::Limits, shards: u16) -> Limits {
         mailbox: l.mailbox_parcels as usize,
         // Each shard accounts for its own buffers.
         memory_ceiling: ceiling(l.memory_ceiling) / usize::from(shards.max(1)),
-        ..Limits::default()
+        ..default
     }
 }
 

@@ -327,6 +327,7 @@ mod tests {
         assert_eq!(uri.text().len(), 45);
     }
 
+    /// ADV-S30
     #[rstest]
     #[case("msrp://H.example:2855/a;tcp", "MSRP://h.EXAMPLE:2855/a;TCP", true)]
     #[case("msrp://bo@h.example:2855/a;tcp", "msrp://h.example:2855/a;tcp", true)]
@@ -392,6 +393,7 @@ mod tests {
         assert_eq!(uri("msrps://relay.example;tcp").session_id(), None);
     }
 
+    /// ADV-S30
     #[test]
     fn a_host_is_known_by_any_of_its_spellings() {
         let named = uri("msrp://H%2eExample.:1/x;tcp");

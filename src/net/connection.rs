@@ -16,7 +16,7 @@ use super::address::Permit;
 use super::batch::{Cursor, records};
 use super::engine::{Calls, Dismantled, Farewell, Late, Rest, Socket, buffer};
 use super::tls::{Tls, TlsError};
-use crate::relay::Transmit;
+use crate::relay::{CloseReason, Transmit};
 
 /// What happened on a connection.
 #[derive(Debug)]
@@ -344,6 +344,16 @@ impl Connection {
             self.listen(socket);
         }
         Ok(())
+    }
+
+    /// [`close`](Connection::close), with the last words that the reason wants.
+    pub fn close_for(&self, reason: CloseReason) -> Option<Farewell> {
+        if reason == CloseReason::Certificate
+            && let Some(tls) = self.tls.borrow_mut().as_mut()
+        {
+            tls.reject_certificate();
+        }
+        self.close()
     }
 
     /// Says goodbye as far as that can be done now, and hands out the socket for its last octets; dropped, it closes at once.

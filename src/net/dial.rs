@@ -114,6 +114,7 @@ mod tests {
         assert_eq!(connect(&[], LIMIT, |_| Ok(())).await.unwrap_err(), DialError::Unresolvable);
     }
 
+    /// ADV-S04
     #[tokio::test]
     async fn adv_r27_policy_is_asked_about_every_address() {
         let ((_first, first), (_second, second)) = (listener(), listener());

@@ -235,7 +235,7 @@ impl Shard {
             Output::Release { user } => self.shared.leases.release_token(&user),
             Output::Close { link, reason } => {
                 if let Some(served) = state.links.remove(&link) {
-                    self.linger(served.connection.close(), reason);
+                    self.linger(served.connection.close_for(reason), reason);
                 }
                 self.check_stopped(state);
             }

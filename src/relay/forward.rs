@@ -85,7 +85,8 @@ impl Relay {
             return self.refuse(id, &head, Refusal::Poisoned(status), now);
         }
         let announced = head.byte_range().and_then(|r| r.total);
-        if self.settings.limits.max_message.is_some_and(|most| announced.is_some_and(|total| total > most)) {
+        let most = [self.settings.limits.max_message, source.turn.most()].into_iter().flatten().min();
+        if most.is_some_and(|most| announced.is_some_and(|total| total > most)) {
             return self.refuse(id, &head, Refusal::TooLarge, now);
         }
         if self.settings.require_signed && has_body && !is_signed(head.content_type()) {
@@ -225,7 +226,8 @@ impl Relay {
         let Some(source) = self.sources.get_mut(source_id) else {
             return self.abandon_chunk(id, Refusal::NoSession, now);
         };
-        if self.settings.limits.max_message.is_some_and(|most| reaches > most) {
+        let most = [self.settings.limits.max_message, source.turn.most()].into_iter().flatten().min();
+        if most.is_some_and(|most| reaches > most) {
             return self.refuse_running(id, source_id, serial, Refusal::TooLarge, now);
         }
         match source.target {

@@ -178,6 +178,7 @@ mod tests {
         policy.permits(name, addr.parse().unwrap())
     }
 
+    /// ADV-S04
     #[rstest]
     #[case("127.0.0.1:2855", Refused::Loopback)]
     #[case("127.255.0.9:2855", Refused::Loopback)]

@@ -9,6 +9,8 @@ use crate::msrp::{Path, PathsOut};
 pub(super) struct LegPaths {
     pub(super) to: Arc<[u8]>,
     pub(super) from: Arc<[u8]>,
+    /// Octets of the longest message that may go there.
+    pub(super) most: Option<u64>,
 }
 
 /// What becomes of the paths of a request that is passed on.
@@ -26,6 +28,14 @@ impl Turn {
         match self {
             Turn::Hops(hops) => PathsOut::Turn(*hops),
             Turn::Leg(paths) => PathsOut::Set { to: &paths.to, from: &paths.from },
+        }
+    }
+
+    /// Octets of the longest message that whoever is there takes, if it has said so (RFC 4975 section 8.6).
+    pub(super) fn most(&self) -> Option<u64> {
+        match self {
+            Turn::Hops(_) => None,
+            Turn::Leg(paths) => paths.most,
         }
     }
 

@@ -189,6 +189,7 @@ mod tests {
         Fingerprint { hash, digest: vec![octet; 4] }
     }
 
+    /// SDP-57
     #[test]
     fn sdp_57_any_digest_of_the_preferred_function_may_match_and_no_other() {
         use Hash::{Sha1, Sha256, Sha512};

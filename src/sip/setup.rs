@@ -1,6 +1,7 @@
 //! From the configuration to what the control plane's parts are told.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::digest;
 use super::routing::{Means, Ownership, Routes};
@@ -37,6 +38,8 @@ pub fn transport(config: &Config, sip: &Sip, in_memory: Option<&(String, Identit
         messages_per_second: sip.messages_per_second,
         burst: sip.burst,
         handshake: config.limits.handshake_timeout,
+        // A call's connection is said something on at each refresh of its session timer, at half of that time.
+        idle: default.idle.max(sip.session_expires + Duration::from_secs(60)),
         server,
         client: Some(client_config(&files.roots, identity, options.key_log).map_err(roots)?),
         trusted: trusted(sip, files.client_ca.as_deref())?,

@@ -200,6 +200,11 @@ impl Sipp {
         self.process.read(name)
     }
 
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
     /// Waits for its end and judges it: every call must have gone as the scenario says. What it has written can be read
     /// afterwards.
     pub async fn end(&mut self) {

@@ -81,7 +81,7 @@ async fn calls_that_are_refused(#[values(Ways::Udp, Ways::Tcp, Ways::Mixed)] way
     }
 }
 
-/// SDP-91: the early answer binds nothing, and the caller hears of ours in both.
+/// The early answer binds nothing, and the caller hears of ours in both.
 #[rstest]
 #[tokio::test]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]

@@ -49,6 +49,8 @@ pub struct Sip {
     pub setup_timeout: Duration,
     /// Pairs of dialogs; beyond it 503.
     pub max_calls: u32,
+    /// Connections of one caller's media that may fail in a minute; then its calls get 503.
+    pub failed_connects: u32,
     /// Transactions of both kinds; beyond it 503.
     pub max_transactions: u32,
     /// Messages of one untrusted address in a second.
@@ -115,6 +117,7 @@ impl Default for Sip {
             min_session_expires: Duration::from_secs(300),
             setup_timeout: Duration::from_secs(190),
             max_calls: 10_000,
+            failed_connects: 30,
             max_transactions: 200_000,
             messages_per_second: 50,
             burst: 100,
@@ -147,6 +150,7 @@ impl Sip {
             min_session_expires: whole_seconds(&mut section, "min_session_expires", default.min_session_expires),
             setup_timeout: section.positive("setup_timeout", default.setup_timeout),
             max_calls: section.positive("max_calls", default.max_calls),
+            failed_connects: section.positive("failed_connects_per_user_per_minute", default.failed_connects),
             max_transactions: section.positive("max_transactions", default.max_transactions),
             messages_per_second: section.positive("messages_per_second", default.messages_per_second),
             burst: section.positive("burst", default.burst),

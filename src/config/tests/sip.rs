@@ -56,6 +56,7 @@ fn every_key_is_read() {
         setup_timeout = "4min"
         max_calls = 7
         max_transactions = 8
+        failed_connects_per_user_per_minute = 9
         messages_per_second = 9
         burst = 10
         connections_per_address = 11
@@ -125,6 +126,7 @@ fn every_key_is_read() {
         setup_timeout: Duration::from_secs(240),
         max_calls: 7,
         max_transactions: 8,
+        failed_connects: 9,
         messages_per_second: 9,
         burst: 10,
         connections_per_address: 11,

@@ -123,6 +123,14 @@ impl Tls {
         }
     }
 
+    /// Announces that nothing will follow, since the peer's certificate is not the one that was promised (RFC 8122 section
+    /// 6.2); [`Tls::seal_pending`] has the octets.
+    pub fn reject_certificate(&mut self) {
+        if let Stage::Traffic(both) = &mut self.stage {
+            both.0.reject_certificate(&mut self.pending);
+        }
+    }
+
     /// Whether the handshake has not ended yet.
     pub fn handshaking(&self) -> bool {
         !matches!(self.stage, Stage::Traffic(_))

@@ -287,6 +287,14 @@ impl Traffic {
         }
     }
 
+    /// Ends with the alert for a certificate that is good in itself and not the one that was promised (RFC 8122 section 6.2).
+    pub(super) fn reject_certificate(&mut self, pending: &mut Vec<u8>) {
+        if !self.closed {
+            self.closed = true;
+            let _ = self.say(FATAL, AlertDescription::BadCertificate, pending);
+        }
+    }
+
     /// Tells the peer why, and remembers it.
     pub(super) fn fail(&mut self, error: TlsError, pending: &mut Vec<u8>) {
         if let Some(alert) = error.alert()

@@ -37,6 +37,8 @@ pub struct LegTerms {
     pub expects: Expects,
     /// Time for its link; 60 s unless said otherwise.
     pub within: Option<Duration>,
+    /// Octets of the longest message that its end takes; one that is longer by more than a tenth gets 413 (SDP-17).
+    pub max_size: Option<u64>,
 }
 
 impl LegTerms {
@@ -135,7 +137,8 @@ impl Relay {
         let within = terms.within.unwrap_or(self.settings.limits.anchor_media);
         let Some(anchor) = self.anchors.get_mut(id) else { return Err(AnchorError::Unknown) };
         let leg = anchor.leg_mut(side);
-        let paths = LegPaths { to: terms.target.clone(), from: leg.uri.clone() };
+        let most = terms.max_size.map(|size| size.saturating_add(size / 10));
+        let paths = LegPaths { to: terms.target.clone(), from: leg.uri.clone(), most };
         let turned = leg.paths.as_deref() != Some(&paths);
         leg.paths = Some(Arc::new(paths));
         leg.terms = Some(terms);

@@ -1,5 +1,7 @@
 //! Anchored sessions: what was negotiated by SDP meets at two tokens of ours.
 
+mod abort;
+mod apart;
 mod certificate;
 mod early;
 mod loss;

@@ -31,6 +31,7 @@ a=max-size:52428800
 a=path:msrp://203.0.113.20:2855/ourA0;tcp
 ";
 
+/// SDP-1, SDP-2, SDP-6
 #[test]
 fn sdp_1_and_sdp_2_the_plain_exchange() {
     let anchor = Anchor::limited(52_428_800);
@@ -40,6 +41,7 @@ fn sdp_1_and_sdp_2_the_plain_exchange() {
     assert_eq!(anchor.answer(&crlf(ANSWER), PLAIN).unwrap(), crlf(ANSWER_BACK));
 }
 
+/// SDP-99
 #[test]
 fn sdp_99_nothing_of_the_path_goes_to_the_other_side() {
     let everywhere = PLAIN.replace("t=0 0\n", "t=0 0\na=path:msrp://10.8.0.4:9/session;tcp\n");
@@ -49,6 +51,7 @@ fn sdp_99_nothing_of_the_path_goes_to_the_other_side() {
 }
 
 /// What becomes of one line that stands before the path.
+/// SDP-27, SDP-32, SDP-53, SDP-100
 #[rstest]
 #[case::row_times("b=AS:64", Some("b=AS:64"))]
 #[case::sdp_27_connection("a=connection:new", None)]
@@ -84,6 +87,7 @@ fn sdp_53_lines_of_an_anchored_section(#[case] line: &str, #[case] expected: Opt
     assert_eq!(sent, expected);
 }
 
+/// SDP-16, ADV-S22
 #[rstest]
 #[case::sdp_16_lowered("1000000000000", "500")]
 #[case::sdp_16_never_raised("400", "400")]
@@ -119,6 +123,7 @@ fn sdp_15_blocked_types_leave_the_lists() {
     assert!(Blocked::new("*/*").is_none() && Blocked::new("image").is_none() && Blocked::new("a/b c").is_none());
 }
 
+/// SDP-54
 #[test]
 fn sdp_54_the_session_address_stays_where_others_need_it() {
     let audio = "m=audio 40000 RTP/AVP 0\n";
@@ -142,6 +147,7 @@ fn sdp_64_session_level_attributes_stay_only_for_others() {
     assert!(sent.contains("t=0 0\na=setup:actpass\na=tls-id:x\na=ice-ufrag:y\na=sendonly\nm="), "{sent}");
 }
 
+/// SDP-2, SDP-98
 #[rstest]
 #[case::v4(Address::V4([203, 0, 113, 20].into()), "IN IP4 203.0.113.20", "203.0.113.20")]
 #[case::v6(Address::V6("2001:db8::20".parse().unwrap()), "IN IP6 2001:db8::20", "[2001:db8::20]")]
@@ -174,6 +180,7 @@ fn sdp_7_our_uri_is_one_or_none(#[case] port: u16, #[case] session_id: &str) {
     assert!(!format!("{fine:?}").contains("ourB7"), "a token in a log");
 }
 
+/// SDP-12, SDP-46, ADV-S20
 #[test]
 fn sdp_46_and_sdp_12_the_version_counts_our_own_changes() {
     let anchor = Anchor::default();
@@ -192,6 +199,7 @@ fn sdp_46_and_sdp_12_the_version_counts_our_own_changes() {
     }
 }
 
+/// SDP-1
 #[test]
 fn where_our_lines_go_that_had_no_place() {
     let text = "v=0\no=- 1 1 IN IP4 192.0.2.9\ns=\nt=0 0\nm=message 9 TCP/TLS/MSRP *\ni=title\nb=AS:1\n\
@@ -208,6 +216,7 @@ fn where_our_lines_go_that_had_no_place() {
     assert!(sent.ends_with(&expected), "{sent}");
 }
 
+/// SDP-63
 #[test]
 fn a_plan_that_does_not_fit_is_the_callers_mistake() {
     let anchor = Anchor::default();

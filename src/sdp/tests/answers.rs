@@ -14,6 +14,7 @@ fn message(answer: &str) -> String {
     format!("m={}", answer.split_once("m=").unwrap().1)
 }
 
+/// SDP-43
 #[rstest]
 fn sdp_43_number_and_order_of_the_m_lines(#[values(1, 2, 8, 16)] count: usize) {
     let more = |text: &str| format!("{text}{}", message(text).repeat(count - 1));
@@ -41,6 +42,7 @@ fn adv_s07_and_adv_s08_answers_to_something_else() {
     assert_eq!(Refusal::from(description).status, 502);
 }
 
+/// SDP-8, SDP-9
 #[test]
 fn sdp_8_and_sdp_9_an_answer_by_way_of_relays() {
     let path = "msrp://relay.example:9000/r;tcp msrp://inner.example:1/i;tcp msrp://198.51.100.9:40118/Ov3n;tcp";
@@ -66,6 +68,7 @@ fn a_far_side_that_has_us_as_its_relay() {
     assert_eq!(judge(Ownership::OursUnknown), Err(AnswerFault::Section { index: 0, fault }));
 }
 
+/// SDP-3
 #[test]
 fn sdp_3_and_sdp_48_port_zero_in_the_answer() {
     let declined = "v=0\no=omar 7 1 IN IP4 198.51.100.9\ns=-\nt=0 0\nm=message 0 TCP/MSRP *\na=path:msrp://x:1/y;tcp\n";
@@ -74,6 +77,7 @@ fn sdp_3_and_sdp_48_port_zero_in_the_answer() {
     assert_eq!(told, expected);
 }
 
+/// SDP-47
 #[test]
 fn sdp_47_and_sdp_48_a_removed_line_keeps_its_slot() {
     let offer = "v=0\no=lena 61 2 IN IP4 10.8.0.4\ns=-\nc=IN IP4 10.8.0.4\nt=0 0\nm=audio 40000 RTP/AVP 0\nm=message 0 TCP/MSRP *\n";
@@ -83,12 +87,14 @@ fn sdp_47_and_sdp_48_a_removed_line_keeps_its_slot() {
     assert!(told.ends_with("m=audio 40000 RTP/AVP 0\nm=message 0 TCP/MSRP *\n"), "{told}");
 }
 
+/// SDP-44
 #[test]
 fn sdp_44_the_time_of_the_offer() {
     let told = Anchor::default().answer(&ANSWER.replace("t=0 0", "t=0 1"), PLAIN).unwrap();
     assert!(told.contains("\nt=0 0\n") && !told.contains("t=0 1"), "{told}");
 }
 
+/// SDP-45
 #[rstest]
 #[case("sendonly", "recvonly", "recvonly")]
 #[case("sendonly", "inactive", "inactive")]
@@ -115,6 +121,7 @@ fn sdp_45_and_sdp_18_directions(#[case] offered: &str, #[case] answered: &str, #
     assert!(answer.contains("m=message 2855 ") && answer.contains("/ourA0;tcp"));
 }
 
+/// SDP-63
 #[test]
 fn sdp_63_interworking_only_by_configuration() {
     let mut anchor = Anchor::default();

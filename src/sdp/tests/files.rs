@@ -13,6 +13,7 @@ a=file-icon:cid:id2@example
 a=file-range: 1-*
 ";
 
+/// SDP-65
 #[test]
 fn sdp_65_every_file_attribute_octet_for_octet() {
     let sent = Anchor::limited(1_000_000).offer(&format!("{PLAIN}{FILE}"));
@@ -22,6 +23,7 @@ fn sdp_65_every_file_attribute_octet_for_octet() {
     assert!(Anchor::default().offer(&format!("{PLAIN}{other}")).ends_with(&other));
 }
 
+/// SDP-3, SDP-66, SDP-72
 #[test]
 fn sdp_66_a_file_that_we_refuse_is_named_in_the_answer() {
     let audio = "m=audio 40000 RTP/AVP 0\n";
@@ -42,6 +44,7 @@ fn sdp_66_a_file_that_we_refuse_is_named_in_the_answer() {
     assert_eq!(anchor.answer(&answer, &offer).unwrap().matches("a=file-").count(), 2);
 }
 
+/// SDP-72, ADV-S21
 #[rstest]
 #[case::fits("size:98975", None)]
 #[case::sdp_72_wrapper_counts("size:98977", Some(SectionFault::FileTooLarge))]

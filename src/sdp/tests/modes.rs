@@ -16,6 +16,7 @@ fn cema(text: &str) -> String {
     text.replace("a=accept-types", "a=msrp-cema\na=accept-types")
 }
 
+/// SDP-31
 #[rstest]
 #[case::other_media("m=audio 9 RTP/AVP 0", Mode::Foreign)]
 #[case::sdp_102_data_channel("m=message 9 UDP/DTLS/SCTP webrtc-datachannel", Mode::Foreign)]
@@ -28,6 +29,7 @@ fn by_the_m_line(#[case] line: &str, #[case] expected: Mode) {
     assert_eq!(mode(&text, &rules(Tunnels::All), Ownership::Foreign), expected);
 }
 
+/// SDP-102
 #[test]
 fn sdp_102_a_data_channel_is_passed_as_it_is() {
     let line = "m=message 9 UDP/DTLS/SCTP webrtc-datachannel\na=path:msrps://[::1]:54111/si4;dc\n";
@@ -62,6 +64,7 @@ fn sdp_96_an_expired_session_of_ours() {
     assert_eq!(offer.refusal(&description).unwrap().status, 488);
 }
 
+/// SDP-31
 #[rstest]
 #[case::sdp_33_over_tls(SECURE, rules(Tunnels::Tls), Mode::Tunnelled)]
 #[case::tunnels_off(SECURE, rules(Tunnels::Never), Mode::Anchored)]

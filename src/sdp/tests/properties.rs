@@ -164,6 +164,7 @@ fn rules() -> impl Strategy<Value = Rules> {
 }
 
 proptest! {
+    /// SDP-53
     #[test]
     fn sdp_53_what_must_not_change_does_not(octets in descriptions(), rules in rules()) {
         let Some((sent, modes)) = rewritten(&octets, &rules) else { return Ok(()) };
@@ -173,6 +174,7 @@ proptest! {
         prop_assert_eq!(ends(&octets), ends(&sent));
     }
 
+    /// SDP-1, SDP-2, SDP-22
     #[test]
     fn sdp_43_slots_are_kept_and_the_text_is_sound(octets in descriptions(), rules in rules()) {
         let Some((sent, modes)) = rewritten(&octets, &rules) else { return Ok(()) };

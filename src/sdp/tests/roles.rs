@@ -8,6 +8,7 @@ const ACTIVE: Option<Setup> = Some(Setup::Active);
 const PASSIVE: Option<Setup> = Some(Setup::Passive);
 const ACTPASS: Option<Setup> = Some(Setup::Actpass);
 
+/// SDP-29
 #[rstest]
 #[case::absent_absent(None, None, Side::Offerer)]
 #[case::absent_passive(None, PASSIVE, Side::Offerer)]
@@ -24,6 +25,7 @@ fn sdp_29_endpoints(#[case] offer: Option<Setup>, #[case] answer: Option<Setup>,
     assert_eq!(active_side(offer, answer), active);
 }
 
+/// SDP-20, SDP-26, SDP-29, SDP-101
 #[rstest]
 #[case::absent(None, Setup::Passive, Connects::Peer)]
 #[case::active(ACTIVE, Setup::Passive, Connects::Peer)]
@@ -34,6 +36,7 @@ fn sdp_26_a_leg_that_offers(#[case] offer: Option<Setup>, #[case] ours: Setup, #
     assert_eq!(Connects::on_offer(offer), connects);
 }
 
+/// SDP-29, SDP-101
 #[rstest]
 #[case::passive(PASSIVE, Connects::We)]
 #[case::absent(None, Connects::We)]
@@ -43,6 +46,7 @@ fn sdp_29_a_leg_that_answers(#[case] answer: Option<Setup>, #[case] connects: Co
     assert_eq!(Connects::on_answer(answer), connects);
 }
 
+/// SDP-20, SDP-21
 #[rstest]
 #[case("active", ACTIVE)]
 #[case("passive", PASSIVE)]
@@ -54,6 +58,7 @@ fn sdp_20_values(#[case] value: &str, #[case] setup: Option<Setup>) {
     assert_eq!(section(&text).unwrap().setup, setup);
 }
 
+/// SDP-19, SDP-21, SDP-22, SDP-26
 #[rstest]
 #[case("active", "passive")]
 #[case("actpass", "passive")]
@@ -80,6 +85,7 @@ fn sdp_23_what_is_offered_actpass_is_our_own_place() {
     assert!(section.first.host_is("203.0.113.20") && section.first.port() == Some(2855));
 }
 
+/// SDP-22, SDP-64
 #[test]
 fn sdp_22_a_session_level_role_does_not_hide_behind_ours() {
     let offer = PLAIN.replace("a=setup:active\n", "").replace("t=0 0\n", "t=0 0\na=setup:passive\n");
@@ -88,6 +94,7 @@ fn sdp_22_a_session_level_role_does_not_hide_behind_ours() {
     assert!(!sent.contains("passive") && sent.contains("a=setup:actpass"), "{sent}");
 }
 
+/// SDP-24
 #[test]
 fn sdp_24_port_9_is_fine_for_who_connects() {
     assert_eq!(refused(PLAIN, &Rules::default()), None);
@@ -95,6 +102,7 @@ fn sdp_24_port_9_is_fine_for_who_connects() {
     assert_eq!((section.port, Connects::on_offer(section.setup)), (9, Connects::Peer));
 }
 
+/// SDP-27
 #[test]
 fn sdp_27_connection_is_neither_sent_nor_obeyed() {
     let offer = PLAIN.replace("a=setup:active\n", "a=setup:active\na=connection:new\na=connection:existing\n");

@@ -14,6 +14,7 @@ fn with(values: &[String]) -> String {
     SECURE.replace(&format!("{line}\n"), &lines)
 }
 
+/// ADV-S09
 #[rstest]
 #[case::sdp_55_sha_256(value("SHA-256", 32), Ok(Hash::Sha256))]
 #[case::adv_s09_lower_case(value("sha-256", 32).to_lowercase(), Ok(Hash::Sha256))]
@@ -49,6 +50,7 @@ fn sdp_55_ours_in_the_place_of_the_peers() {
     assert!(!sent.contains("aB"), "{sent}");
 }
 
+/// SDP-56
 #[test]
 fn sdp_56_functions_that_must_not_be_used() {
     let none = Some(SectionFault::Fingerprint(FingerprintFault::NoneUsable));
@@ -65,6 +67,7 @@ fn met(fingerprints: &Fingerprints, hash: Hash, digest: &[u8]) -> bool {
     fingerprints.expected(true).is_some_and(|expected| Fingerprint::matches(&expected, &seen))
 }
 
+/// SDP-57
 #[test]
 fn sdp_57_any_of_the_preferred_function() {
     let other = value("sha-256", 32).replace("aB", "cD");
@@ -77,6 +80,7 @@ fn sdp_57_any_of_the_preferred_function() {
     assert_eq!(Fingerprints::default().preferred(true), None);
 }
 
+/// ADV-S09
 #[test]
 fn adv_s09_sixteen_at_most() {
     let many = vec![value("sha-256", 32); 17];
@@ -85,6 +89,7 @@ fn adv_s09_sixteen_at_most() {
     assert_eq!(refused(&with(&many), &Rules::default()), Some(fault));
 }
 
+/// SDP-64
 #[test]
 fn sdp_64_at_session_level() {
     let line = format!("a=fingerprint:{}\n", value("sha-256", 32));

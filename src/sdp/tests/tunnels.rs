@@ -31,6 +31,7 @@ fn sdp_33_and_sdp_34_only_address_and_port_change() {
     assert_eq!(tunnelling().answer(&answer, SECURE).unwrap(), expected);
 }
 
+/// SDP-32
 #[test]
 fn sdp_32_an_anchor_never_passes_cema_on() {
     let anchor = Anchor::default();
@@ -65,6 +66,7 @@ fn sdp_38_and_sdp_40_what_an_answer_makes_of_a_tunnel(
     assert_eq!(Tunnel::of(&section(offer).unwrap(), &section(&answer).unwrap()), expected);
 }
 
+/// SDP-37
 #[rstest]
 #[case::equal("IN IP4 192.0.2.33", "192.0.2.33", &[], &[], true)]
 #[case::sdp_36_another("IN IP4 192.0.2.34", "192.0.2.33", &[], &[], false)]

@@ -13,6 +13,7 @@ fn moved(path: &str) -> String {
     PLAIN.replace("msrp://10.8.0.4:9/Lq7ZtB2mXv9Ks4Rd;tcp", path)
 }
 
+/// ADV-S20
 #[rstest]
 #[case::sdp_12_nothing(PLAIN.to_owned(), Update::Refresh)]
 #[case::adv_s20_version_alone(PLAIN.replace("61 1", "61 0"), Update::Refresh)]
@@ -22,12 +23,14 @@ fn sdp_12_the_text_decides(#[case] now: String, #[case] expected: Update) {
     assert_eq!(update(&parse(PLAIN), &parse(&now)), Ok(expected));
 }
 
+/// SDP-47
 #[test]
 fn sdp_47_fewer_m_lines() {
     let fault = update(&parse(&format!("{PLAIN}m=audio 4 RTP/AVP 0\n")), &parse(PLAIN)).unwrap_err();
     assert_eq!((fault, Refusal::from(fault).status), (DescriptionFault::FewerSections, 488));
 }
 
+/// SDP-51
 #[rstest]
 #[case::sdp_51_hold(format!("{PLAIN}a=sendonly\n"))]
 #[case::old_style_hold(PLAIN.replace("c=IN IP4 10.8.0.4", "c=IN IP4 0.0.0.0"))]
@@ -70,6 +73,7 @@ fn sdp_50_a_slot_is_used_again() {
     assert!(Change::Begins.needs_uri() && !Change::Ends.needs_uri());
 }
 
+/// SDP-67, SDP-69
 #[test]
 fn sdp_67_and_sdp_69_files() {
     let file = |id: &str, port: u16| {

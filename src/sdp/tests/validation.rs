@@ -15,6 +15,7 @@ fn with(start: &str, line: &str) -> String {
     replaced.map(|line| format!("{line}\n")).collect()
 }
 
+/// SDP-3, SDP-6, SDP-13, ADV-S01, ADV-S02, ADV-S03, ADV-S05
 #[rstest]
 #[case::sdp_6_no_path("a=path", "", SectionFault::PathMissing)]
 #[case::sdp_13_no_accept_types("a=accept-types", "", SectionFault::AcceptTypesMissing)]
@@ -56,6 +57,7 @@ fn sdp_3_not_acceptable(#[case] start: &str, #[case] line: &str, #[case] fault: 
     assert!(!sent.contains("a=path"), "{sent}");
 }
 
+/// SDP-53, ADV-S22, ADV-S30
 #[rstest]
 #[case::amb_67_port_differs("m=", "m=message 4711 TCP/MSRP *")]
 #[case::no_role("a=setup", "")]
@@ -76,6 +78,7 @@ fn what_is_tolerated(#[case] start: &str, #[case] line: &str) {
     assert_eq!(refused(&with(start, line), &Rules::default()), None);
 }
 
+/// SDP-8, SDP-9, ADV-S01
 #[test]
 fn sdp_9_and_sdp_8_sixteen_uris_are_the_target_path() {
     let uris = |count: usize| (0..count).map(|n| format!("msrp://r{n}.example:1/x;tcp")).collect::<Vec<_>>();
@@ -90,6 +93,32 @@ fn sdp_9_and_sdp_8_sixteen_uris_are_the_target_path() {
     assert_eq!(fault, SectionFault::Path(PathError::TooMany));
 }
 
+/// ADV-S12
+#[rstest]
+#[case::in_the_host("msrp://a%0D%0Ab.example:1/x;tcp", Some("a%0d%0ab.example"))]
+#[case::in_the_session("msrp://a.example:1/x%0d%0ay;tcp", Some("a.example"))]
+#[case::in_a_parameter("msrp://a.example:1/x;tcp;y=%0D%0A", Some("a.example"))]
+#[case::a_header_in_the_session("msrp://a.example:1/x%0d%0aX-Odd:%20y;tcp", None)]
+#[case::tab("msrp://a.example:1/x\u{9}y;tcp", None)]
+fn a_line_end_in_a_path_is_refused_or_stays_as_it_is_written(#[case] uri: &str, #[case] host: Option<&str>) {
+    let text = with("a=path", &format!("a=path:{uri}"));
+    let found = section(&text).ok();
+    assert_eq!(found.as_ref().map(|section| section.first.host_string()).as_deref(), host);
+    assert!(found.is_none_or(|section| section.target_path() == uri.as_bytes()));
+}
+
+/// ADV-S30
+#[test]
+fn a_host_keeps_its_spelling_in_the_path_and_loses_its_dot_where_it_is_asked_for() {
+    let uri = "msrp://XN--A.Example.:2855/y;tcp";
+    let text = with("a=path", &format!("a=path:{uri}"));
+    let section = section(&text).unwrap();
+    assert_eq!(section.target_path(), uri.as_bytes());
+    assert!(section.first.host_is("xn--a.example") && !section.first.host_is("a.example"));
+    assert_eq!(section.first.host_string(), "xn--a.example");
+}
+
+/// ADV-S01
 #[test]
 fn adv_s01_one_long_uri() {
     let text = with("a=path", &format!("a=path:msrp://h.example:1/{};tcp", "x".repeat(1 << 15)));
@@ -102,6 +131,7 @@ fn ws_21_no_websocket_where_we_connect() {
     assert_eq!(refused(&offer, &Rules::default()), Some(SectionFault::Transport));
 }
 
+/// ADV-S01, ADV-S06, ADV-S11, ADV-S12, ADV-S21
 #[rstest]
 #[case::adv_s11_size(format!("{PLAIN}a=x:{}\n", "y".repeat(65_536)), DescriptionFault::TooLong, 413)]
 #[case::many_lines(format!("{PLAIN}{}", "a=x\n".repeat(5000)), DescriptionFault::TooManyLines, 413)]
@@ -123,6 +153,7 @@ fn descriptions_that_cannot_be_worked_with(#[case] text: String, #[case] fault: 
     assert_eq!(Refusal::from(fault).status, status);
 }
 
+/// ADV-S11
 #[test]
 fn adv_s11_line_feeds_alone_and_text_that_is_no_utf_8() {
     let mut text = crlf(PLAIN).into_bytes();
@@ -166,6 +197,7 @@ fn sdp_5_the_connection_line_is_kept_apart_from_the_path() {
     assert!(section.first.host_is("10.8.0.4"));
 }
 
+/// SDP-4, SDP-97
 #[test]
 fn sdp_4_and_sdp_97_equal_ports_and_equal_uris_relate_nothing() {
     let one = PLAIN.split_once("m=").unwrap().1;

@@ -19,6 +19,9 @@ impl B2bua {
         let mut ack = dialog.ack(cseq);
         if let Some((headers, description)) = answer {
             copied::copy(headers, &mut ack.headers);
+            if let Some(realm) = &call.stranger {
+                copied::distrust(&mut ack.headers, realm);
+            }
             ack.headers.set("Content-Type", "application/sdp");
             ack.body = description.into();
         }

@@ -69,7 +69,7 @@ impl B2bua {
         if self.is_own(request) {
             return bare(482);
         }
-        (request.method == "INVITE" && self.is_full()).then(busy)
+        self.is_full().then(busy)
     }
 
     fn is_full(&self) -> bool {
@@ -123,10 +123,15 @@ impl B2bua {
         let waits = matches!(self.servers.get(&server), Some(Served::Admitting { .. }));
         if let Some(Served::Admitting { request, flow }) = waits.then(|| self.servers.remove(&server)).flatten() {
             match result {
+                // Said once, and forgotten: whoever has not shown who it is has nothing kept for it (RFC 3261 section 26.3.2.4).
                 Err(refusal) => {
                     self.tell(CallEvent::Refused { status: refusal.status });
-                    let headers: Vec<(&str, &str)> = refusal.headers.iter().map(|(n, v)| (&**n, &**v)).collect();
-                    self.answer(server, &request, refusal.status, &headers, now);
+                    let mut response = Response::to(&request, refusal.status, phrase(refusal.status));
+                    self.tag(&mut response);
+                    for (name, value) in refusal.headers {
+                        response.headers.push(&name, value);
+                    }
+                    self.transactions.dismiss(server, response, now);
                 }
                 Ok(_) if request.method == "OPTIONS" => self.describe(server, &request, flow, now),
                 Ok(admission) => self.begin(server, *request, flow, admission, now),
@@ -193,9 +198,16 @@ impl B2bua {
         media.signalled(Side::A, family, flow.protocol == Protocol::Tls);
         let from = request.headers.first("From").and_then(NameAddr::read).map_or("", |from| from.uri);
         let user: Arc<str> = admission.user.unwrap_or_else(|| Arc::from(from));
-        let routes = list::all(&request.headers, "Route").map(str::to_owned).collect();
-        let call = Call {
-            legs: [Leg::new(reply_way(flow), contact.clone()), Leg::new(reply_way(flow), contact)],
+        if let Some(wait) = self.budget.wait(&user, self.settings.failed_connects, now) {
+            let wait = wait.as_secs().max(1).to_string();
+            return self.turn_away(server, &request, (503, vec![("Retry-After", wait)]), now);
+        }
+        // Where a stranger's call goes is not the stranger's to say.
+        let stranger = admission.realm.is_some();
+        let routes = list::all(&request.headers, "Route").filter(|_| !stranger).map(str::to_owned).collect();
+        let nowhere = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
+        let mut call = Call {
+            legs: [Leg::new(nowhere.clone(), contact.clone()), Leg::new(nowhere, contact)],
             media,
             open: None,
             exchanges: 0,
@@ -203,10 +215,10 @@ impl B2bua {
                 initial: true,
                 request_uri: request.uri.clone(),
                 routed_by: now + STEP,
-                realm: admission.realm,
                 ..Inviting::new(Side::A, server, request.clone(), found.is_none(), self.settings.timers)
             }),
             anchor: true,
+            stranger: admission.realm,
             user,
             call_id: request.headers.first("Call-ID").unwrap_or_default().to_owned(),
             began: now,
@@ -216,10 +228,11 @@ impl B2bua {
             failing: None,
             armed: Moment::FAR,
         };
+        self.connections.turn(call.leg_mut(Side::A), (key, Side::A), reply_way(flow));
         self.calls.insert(key, call);
         self.servers.insert(server, Served::Invite { call: key, side: Side::A });
         self.tell(CallEvent::Began);
-        self.outputs.push_back(Output::Route { call: key, uri: request.uri, routes });
+        self.outputs.push_back(Output::Route { call: key, uri: request.uri, routes, stranger });
         self.arm(key);
     }
 
@@ -270,7 +283,7 @@ impl B2bua {
             return self.answer(server, &request, 500, &[("Retry-After", "1")], now);
         }
         if flow.protocol != Protocol::Udp {
-            call.legs[side as usize].way = Way::Flow(flow);
+            self.connections.turn(call.leg_mut(side), (key, side), Way::Flow(flow));
         }
         if request.headers.first("Max-Forwards").is_some_and(|n| n.trim() == "0") {
             return self.answer(server, &request, 483, &[], now);

@@ -26,6 +26,8 @@ pub(super) struct Call {
     pub(super) inviting: Option<Inviting>,
     /// Whether media are anchored on this route.
     pub(super) anchor: bool,
+    /// The realm in which the caller had to show who it is; none where it is trusted.
+    pub(super) stranger: Option<std::sync::Arc<str>>,
     /// Who pays, in records of the relay.
     pub(super) user: std::sync::Arc<str>,
     pub(super) call_id: String,
@@ -105,9 +107,10 @@ pub(super) struct Inviting {
     pub(super) to_acknowledge: Option<Waiting2xx>,
     /// The 2xx of the other side.
     pub(super) taken: Option<Box<Response>>,
+    /// A 2xx that came while an answer was being concluded.
+    pub(super) held: Option<Box<(ClientId, Response, crate::sip::way::FlowId)>>,
     /// Whether ours has gone back.
     pub(super) is_answered: bool,
-    pub(super) realm: Option<std::sync::Arc<str>>,
     /// When routing counts as failed; never once it is done.
     pub(super) routed_by: Moment,
     /// Number of our next INVITE outside of a dialog.
@@ -270,8 +273,8 @@ impl Inviting {
             negotiated: None,
             to_acknowledge: None,
             taken: None,
+            held: None,
             is_answered: false,
-            realm: None,
             routed_by: Moment::FAR,
             number: 1,
             wishes,

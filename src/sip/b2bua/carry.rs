@@ -5,17 +5,23 @@ use std::sync::Arc;
 
 use super::call::{Call, Carried, Open, Served, Stage};
 use super::event::{Cause, EndedBy};
-use super::exchange::{Exchange, Want};
-use super::media::{AnchorRef, Media};
+use super::exchange::Exchange;
+use super::media::Media;
+use super::wants::{capacity, current, unusable};
 use super::{B2bua, CallKey, Output, STEP, Ticket};
 use crate::moment::Moment;
-use crate::relay::{AnchorError, AnchorWish, Reserved, SessionEnd, Side};
+use crate::relay::{SessionEnd, Side};
 use crate::sdp::Refusal;
 
 impl Open {
     /// Whether this side owes the answer now.
     pub(super) fn is_awaiting(&self, side: Side) -> bool {
         matches!(self.stage, Stage::Awaiting) && self.from() == Some(side.other())
+    }
+
+    /// Whether the relay is being told an answer.
+    pub(super) fn is_concluding(&self) -> bool {
+        matches!(self.stage, Stage::Concluding { .. })
     }
 
     /// Who offered.
@@ -106,96 +112,8 @@ impl B2bua {
         }
     }
 
-    fn want(&mut self, key: CallKey, number: u64, want: Want) {
-        let Some(call) = self.calls.get(&key) else { return };
-        match want {
-            Want::Reserve { line, protocols } => {
-                let at = Side::BOTH.map(|side| {
-                    let of = self.settings.media.authority(protocols[side as usize], call.media.family(side));
-                    of.cloned()
-                });
-                let ticket = Ticket { call: key, exchange: number, line, side: Side::A };
-                match at {
-                    [Some(a), Some(b)] => {
-                        let wish = AnchorWish { at: [a, b], user: call.user.clone() };
-                        self.outputs.push_back(Output::Reserve { ticket, wish });
-                    }
-                    // No listener speaks it.
-                    _ => self.count_down(ticket, Some(AnchorError::UnknownAuthority)),
-                }
-            }
-            Want::Renew { line, at, side } => {
-                let ticket = Ticket { call: key, exchange: number, line, side };
-                self.outputs.push_back(Output::Renew { ticket, at, side });
-            }
-        }
-    }
-
-    /// One of the things that an offer waits for is there, or will not be.
-    fn count_down(&mut self, ticket: Ticket, error: Option<AnchorError>) {
-        let Some(call) = current(&mut self.calls, ticket) else { return };
-        if let Some(Open { stage: Stage::Preparing { left, failed, .. }, .. }) = &mut call.open {
-            *left = left.saturating_sub(1);
-            *failed = failed.or(error);
-        }
-    }
-
-    pub(super) fn take_reserved(&mut self, ticket: Ticket, result: Result<(u16, Reserved), AnchorError>, now: Moment) {
-        let made = result.as_ref().ok().map(|(shard, r)| AnchorRef { shard: *shard, anchor: r.anchor });
-        let Some(call) = current(&mut self.calls, ticket) else {
-            if let Some(at) = made {
-                self.outputs.push_back(Output::Release { at, end: SessionEnd::Cancelled });
-            }
-            return;
-        };
-        let families = Side::BOTH.map(|side| call.media.family(side));
-        let error = match result {
-            Err(error) => Some(error),
-            Ok((shard, reserved)) => {
-                let exchange = call.open.as_mut().and_then(|o| o.exchange.as_mut());
-                let taken = exchange.is_some_and(|e| e.reserved(ticket.line, shard, &reserved, families));
-                (!taken).then_some(AnchorError::Unknown)
-            }
-        };
-        if let Some(at) = made {
-            if error.is_none() {
-                self.anchors.insert(at, ticket.call);
-            } else {
-                self.outputs.push_back(Output::Release { at, end: SessionEnd::Cancelled });
-            }
-        }
-        self.count_down(ticket, error);
-        self.go_on_preparing(ticket.call, now);
-    }
-
-    pub(super) fn take_renewed(
-        &mut self,
-        ticket: Ticket,
-        at: AnchorRef,
-        result: Result<Arc<[u8]>, AnchorError>,
-        now: Moment,
-    ) {
-        let Some(call) = current(&mut self.calls, ticket) else {
-            if result.is_ok() {
-                self.outputs.push_back(Output::Withdraw { at, side: ticket.side });
-            }
-            return;
-        };
-        let family = call.media.family(ticket.side);
-        let error = match result {
-            Err(error) => Some(error),
-            Ok(uri) => {
-                let exchange = call.open.as_mut().and_then(|o| o.exchange.as_mut());
-                let taken = exchange.is_some_and(|e| e.renewed(ticket.line, ticket.side, &uri, family));
-                (!taken).then_some(AnchorError::Unknown)
-            }
-        };
-        self.count_down(ticket, error);
-        self.go_on_preparing(ticket.call, now);
-    }
-
     /// The offer goes on when nothing is missing any more.
-    fn go_on_preparing(&mut self, key: CallKey, now: Moment) {
+    pub(super) fn go_on_preparing(&mut self, key: CallKey, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(mut open) = call.open.take_if(|o| matches!(o.stage, Stage::Preparing { left: 0, .. })) else { return };
         let Stage::Preparing { next, failed, .. } = std::mem::replace(&mut open.stage, Stage::Awaiting) else { return };
@@ -239,17 +157,8 @@ impl B2bua {
         self.go_on_concluding(key, now);
     }
 
-    pub(super) fn take_set(&mut self, ticket: Ticket, result: Result<(), AnchorError>, now: Moment) {
-        let Some(call) = current(&mut self.calls, ticket) else { return };
-        if let Some(Open { stage: Stage::Concluding { left, failed, .. }, .. }) = &mut call.open {
-            *left = left.saturating_sub(1);
-            *failed = failed.or(result.err().map(|error| (ticket.side, error)));
-        }
-        self.go_on_concluding(ticket.call, now);
-    }
-
     /// The answer goes on when both legs have their terms.
-    fn go_on_concluding(&mut self, key: CallKey, now: Moment) {
+    pub(super) fn go_on_concluding(&mut self, key: CallKey, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let done = |o: &mut Open| matches!(o.stage, Stage::Concluding { left: 0, .. });
         let Some(open) = call.open.take_if(done) else { return };
@@ -269,6 +178,11 @@ impl B2bua {
             self.outputs.push_back(Output::Release { at, end: SessionEnd::Bye });
         }
         self.forward(key, next, Some(answer), now);
+        let inviting = self.calls.get_mut(&key).and_then(|c| c.inviting.as_mut());
+        if let Some(held) = inviting.and_then(|i| i.held.take()) {
+            let (client, response, flow) = *held;
+            self.invite_answered(key, client, response, flow, now);
+        }
     }
 
     /// What an unreliable response shows of an answer (RFC 3261 section 13.2.1): rewritten, and bound to nothing.
@@ -391,33 +305,5 @@ impl Call {
         if let Some(fork) = inviting.forks.get_mut(fork) {
             fork.answer = answer;
         }
-    }
-}
-
-/// The call of a ticket, if it still has that exchange open.
-fn current(calls: &mut std::collections::HashMap<CallKey, Call>, ticket: Ticket) -> Option<&mut Call> {
-    let call = calls.get_mut(&ticket.call)?;
-    let open = call.open.as_ref().is_some_and(|o| o.number == ticket.exchange);
-    open.then_some(call)
-}
-
-/// No room for another session.
-fn capacity(error: AnchorError) -> Refusal {
-    let status = match error {
-        AnchorError::Full | AnchorError::Draining => 503,
-        AnchorError::UnknownAuthority => 488,
-        _ => 500,
-    };
-    Refusal { status, warning: (status == 488).then(|| (399, "no listener for this protocol".to_owned())) }
-}
-
-/// A path that we cannot or must not connect to.
-fn unusable(error: AnchorError, offerer: bool) -> Refusal {
-    if !offerer {
-        return Refusal { status: 502, warning: None };
-    }
-    match error {
-        AnchorError::Target | AnchorError::Policy => Refusal { status: 488, warning: Some((399, error.to_string())) },
-        other => capacity(other),
     }
 }

@@ -32,7 +32,8 @@ const OWN: [&str; 21] = [
 const EXTENSIONS: [&str; 2] = ["100rel", "timer"];
 
 /// Extensions that name a dialog, a contact or a hop that the other side never sees.
-const LOCAL: [&str; 8] = ["replaces", "outbound", "path", "gruu", "sec-agree", "tdialog", "join", "resource-priority"];
+const LOCAL: [&str; 9] =
+    ["precondition", "replaces", "outbound", "path", "gruu", "sec-agree", "tdialog", "join", "resource-priority"];
 
 /// Copies all headers of `from` that go on.
 pub(super) fn copy(from: &Headers, to: &mut Headers) {
@@ -91,8 +92,20 @@ pub(super) fn contact(ours: &str, from: &Headers) -> String {
     if params.is_empty() { ours.to_owned() } else { format!("{ours};{params}") }
 }
 
-/// Takes out what was meant for us: credentials for a realm of ours (RFC 3261 section 22.3).
-pub(super) fn drop_credentials(headers: &mut Headers, realm: &str) {
+/// What only those assert whom the next hop trusts (RFC 3325 section 5, RFC 7315, RFC 5806).
+const ASSERTED: [&str; 6] = [
+    "P-Asserted-Identity",
+    "P-Charging-Vector",
+    "P-Charging-Function-Addresses",
+    "P-Access-Network-Info",
+    "Remote-Party-ID",
+    "Diversion",
+];
+
+/// Takes out of a stranger's request what was meant for us, credentials for our realm (RFC 3261 section 22.3), and what it is
+/// not believed.
+pub(super) fn distrust(headers: &mut Headers, realm: &str) {
+    headers.retain(|name| !ASSERTED.iter().any(|asserted| asserted.eq_ignore_ascii_case(name)));
     let ours = |value: &str| {
         let rest = value.split_once([' ', '\t']).map_or("", |(_, rest)| rest);
         let named = list::values(rest).filter_map(|one| one.split_once('='));
@@ -142,13 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn credentials_for_our_realm_stay_here() {
+    fn credentials_for_our_realm_stay_here_and_assertions_of_strangers_too() {
         let mut all = headers(&[
             ("Proxy-Authorization", "Digest username=\"a\", realm=\"ours\", nonce=\"x,y\""),
             ("Proxy-Authorization", "Digest username=\"a\", realm=\"theirs\""),
             ("Authorization", "Digest realm=\"ours\""),
+            ("p-asserted-identity", "<sip:boss@example.com>"),
         ]);
-        drop_credentials(&mut all, "ours");
+        distrust(&mut all, "ours");
         assert_eq!(
             all.iter().collect::<Vec<_>>(),
             [("Proxy-Authorization", "Digest username=\"a\", realm=\"theirs\"")]

@@ -114,12 +114,13 @@ impl B2bua {
         self.acknowledge_taken(key, now);
         self.acknowledge_far(key, None, now);
         let Some(call) = self.calls.get_mut(&key) else { return };
+        let stranger = call.stranger.clone();
         let leg = call.leg_mut(side);
         let Some(dialog) = leg.dialog.as_mut() else { return };
         let mut bye = dialog.request("BYE");
         match of {
             Some(of) => {
-                complete(&mut bye, of, "", None);
+                complete(&mut bye, of, "", stranger.as_deref());
                 bye.body = of.body.clone();
             }
             None => super::copied::introduce(&Headers::default(), &mut bye.headers),
@@ -146,6 +147,9 @@ impl B2bua {
         self.abandon_exchange(key);
         let Some(call) = self.calls.remove(&key) else { return };
         self.timers.remove(&(call.armed, key));
+        for side in Side::BOTH {
+            self.connections.leave(&call.leg(side).way, (key, side));
+        }
         for dialog in dialogs {
             self.dialogs.remove(&dialog);
             self.ended.remember(dialog, now);

@@ -88,7 +88,10 @@ impl B2bua {
                 return;
             }
             AnchorNews::Ended(_) => Cause::Operator,
-            AnchorNews::Unreachable { .. } => Cause::Media("unreachable"),
+            AnchorNews::Unreachable { .. } => {
+                self.budget.spend(&call.user, now);
+                Cause::Media("unreachable")
+            }
             AnchorNews::Unconnected { .. } => Cause::Media("unconnected"),
             AnchorNews::NotRebuilt { .. } => Cause::Media("not_rebuilt"),
             AnchorNews::Mismatch { .. } => Cause::Media("mismatch"),

@@ -1,6 +1,6 @@
 //! Whoever answers an INVITE beside the first: early dialogs, and 2xx that nobody waits for (RFC 3261 sections 12.1, 13.2.2.4).
 
-use super::call::{Asked, Carried, Fork, Late, Open, Owner, Stage};
+use super::call::{Asked, Carried, Fork, Inviting, Late, Open, Owner, Stage};
 use super::dialog::Dialog;
 use super::settings::Forks;
 use super::{B2bua, CallKey};
@@ -13,6 +13,13 @@ use crate::sip::way::{FlowId, Way};
 
 /// Forks of one INVITE that are followed.
 const FORKS: usize = 16;
+
+impl Inviting {
+    /// Whether no more forks are followed.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.forks.len() >= FORKS
+    }
+}
 
 impl B2bua {
     /// The early dialog of a response, made if it is new; none where it is not followed.
@@ -31,7 +38,7 @@ impl B2bua {
         }
         let first_only = self.settings.forks == Forks::First;
         let other = !inviting.forks.is_empty();
-        if inviting.forks.len() >= FORKS || (first_only && other && !response.is_success()) {
+        if inviting.is_crowded() || (first_only && other && !response.is_success()) {
             return None;
         }
         let far = asking.answered(response).ok()?;
@@ -43,7 +50,7 @@ impl B2bua {
         self.dialogs.insert(near.key(), Owner { call: key, side: Side::A });
         inviting.forks.push(Fork { far, near, answer: None });
         if matches!(call.legs[Side::B as usize].way, Way::Target(_)) && flow.protocol.is_reliable() {
-            call.legs[Side::B as usize].way = Way::Flow(flow);
+            self.connections.turn(&mut call.legs[Side::B as usize], (key, Side::B), Way::Flow(flow));
         }
         Some(inviting.forks.len() - 1)
     }

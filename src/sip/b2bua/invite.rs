@@ -8,9 +8,10 @@ use super::written::{accepting, complete, set_body, untagged};
 use super::{B2bua, CallKey, Output, admission, body};
 use crate::moment::Moment;
 use crate::relay::Side;
+use crate::sdp::Family;
 use crate::sip::message::{Headers, Request};
 use crate::sip::transaction::ServerId;
-use crate::sip::way::Way;
+use crate::sip::way::{Protocol, Way};
 
 impl B2bua {
     /// The INVITE goes on, once its description is ready.
@@ -30,9 +31,11 @@ impl B2bua {
     pub(super) fn aim_at_next(&mut self, key: CallKey) -> bool {
         let Some(call) = self.calls.get_mut(&key) else { return false };
         let Some(target) = call.inviting.as_mut().and_then(|i| i.targets.pop_front()) else { return false };
+        let family = if target.address.is_ipv6() { Family::V6 } else { Family::V4 };
+        call.media.signalled(Side::B, family, target.protocol == Protocol::Tls);
         let leg = call.leg_mut(Side::B);
         leg.contact = self.settings.contacts.value(target.protocol, target.address.is_ipv6());
-        leg.way = Way::Target(target);
+        self.connections.turn(leg, (key, Side::B), Way::Target(target));
         true
     }
 
@@ -42,7 +45,7 @@ impl B2bua {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(inviting) = call.inviting.as_mut() else { return };
         let leg = &call.legs[inviting.from.other() as usize];
-        complete(&mut request, &inviting.request, &leg.contact, inviting.realm.as_deref());
+        complete(&mut request, &inviting.request, &leg.contact, call.stranger.as_deref());
         session_timer::propose(&inviting.wishes, leg.timer.as_ref(), &mut request.headers);
         set_body(&mut request.body, &mut request.headers, &inviting.request, description);
         inviting.sent = Some(request.clone());

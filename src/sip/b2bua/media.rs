@@ -3,6 +3,8 @@
 //! Nothing here changes before an exchange is complete: an [`Exchange`] collects what is planned, and [`Media::commit`]
 //! is the end of it. So a refused offer leaves everything as it was (RFC 3261 section 14.1).
 
+mod again;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use super::exchange::{Exchange, Planned};
 use crate::relay::{AnchorId, Authority, Connect, Expects, LegTerms, Side};
 use crate::sdp::{
     self, Address, Answered, Connects, Description, Family, Fingerprint, MessageSection, Offer, Offered, Origin,
-    OurUri, Ownership, Protocol, Refusal, Rules, Slot, Toward, Update,
+    OurUri, Ownership, Protocol, Refusal, Rules, Slot, Toward,
 };
 
 /// Where an anchor is.
@@ -178,60 +180,6 @@ impl Media {
     /// What we said last to a side, and was accepted there.
     pub(super) fn repeat(&self, side: Side) -> Option<Vec<u8>> {
         self.sides[side as usize].said.as_ref().map(|said| said.text.clone())
-    }
-
-    /// The answer to an offer that says nothing new: what we said last (SDP-12); none if there is something to do.
-    pub(super) fn refresh(&mut self, settings: &MediaSettings, from: Side, text: &[u8]) -> Option<Vec<u8>> {
-        let limits = &settings.rules.limits;
-        let now = Description::parse(text, limits).ok()?;
-        let before = Description::parse(self.sides[from as usize].heard.as_deref()?, limits).ok()?;
-        let lost = self.lines.iter().filter_map(|l| l.anchor.as_ref()).any(|a| a.lost.contains(&true));
-        if lost || sdp::update(&before, &now) != Ok(Update::Refresh) {
-            return None;
-        }
-        let said = self.sides[from as usize].said.clone()?;
-        if !said.offered {
-            return Some(said.text);
-        }
-        let text = self.answer_with_known(settings, from, &now)?;
-        self.sides[from as usize].said = Some(Said { text: text.clone(), offered: false });
-        Some(text)
-    }
-
-    /// Our answer to this offer, made of what the other side said last.
-    fn answer_with_known(&mut self, settings: &MediaSettings, from: Side, offer: &Description<'_>) -> Option<Vec<u8>> {
-        let rules = self.rules(settings, from);
-        let heard = self.sides[from.other() as usize].heard.clone()?;
-        let received = Description::parse(&heard, &rules.limits).ok()?;
-        let lines = received.media_lines().iter().enumerate();
-        let slots: Vec<Slot<'_>> = lines
-            .map(|(index, media)| {
-                let known = self.lines.get(index);
-                match known.and_then(|line| line.anchor.as_ref()) {
-                    Some(anchored) if !media.is_zero() => Slot::Anchor(&anchored.uris[from as usize]),
-                    None if !media.is_zero() && !known.is_some_and(|line| line.other) => Slot::Refuse,
-                    _ => Slot::Keep,
-                }
-            })
-            .collect();
-        let our = self.our_address(settings, from);
-        let toward = Toward {
-            address: &our,
-            fingerprints: &settings.fingerprints,
-            content: &rules.content,
-            interworking: rules.interworking.is_some(),
-        };
-        let draft = sdp::rewrite_answer(&received, offer, &slots, &toward).ok()?;
-        Some(self.sides[from as usize].origin.issue(draft))
-    }
-
-    /// The offer of this side once more, for another answer; what it says to the other side was said.
-    pub(super) fn offer_again(&mut self, settings: &MediaSettings, from: Side, anchor: bool) -> Option<Box<Exchange>> {
-        let heard = self.sides[from as usize].heard.clone()?;
-        let living = Media::own_uris(settings, &heard);
-        let mut exchange = self.plan(settings, from, &heard, &living, anchor).ok()?;
-        self.say(settings, &mut exchange).ok()?;
-        Some(exchange)
     }
 
     fn rules(&self, settings: &MediaSettings, side: Side) -> Rules {
@@ -409,6 +357,7 @@ fn leg_terms(section: &MessageSection<'_>, connects: Connects, rules: &Rules, wi
         connect,
         expects: expected.map_or(Expects::Nothing, Expects::Fingerprints),
         within: Some(within),
+        max_size: [section.max_size, rules.content.max_size].into_iter().flatten().min(),
     }
 }
 

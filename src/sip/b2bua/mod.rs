@@ -16,16 +16,19 @@
 //! * `admission` looks at requests that begin something. `invite` takes an INVITE across, `responses` what comes back, `forks`
 //!   those who answer beside the first, `acks` the end of it; `passing` does all that for other requests in a dialog.
 //! * `carry` is the one place where descriptions are looked at: whatever message has one. [`media`](self) plans what becomes of
-//!   each m-line, `exchange` is an offer without its answer.
+//!   each m-line, `exchange` is an offer without its answer, `wants` what it asks of the relay.
 //! * `ending` is BYE, CANCEL and refusals, `failing` all that ends a call by itself; `refreshing` the session timers of either
 //!   leg.
+//! * `connections` knows which legs lose their way with a connection.
 //! * [`dialog`], [`body`] and [`session_timer`] are the parts: values without a call.
 
 mod acks;
 mod admission;
 pub mod body;
+mod budget;
 mod call;
 mod carry;
+mod connections;
 mod copied;
 pub mod dialog;
 mod ended;
@@ -44,6 +47,7 @@ pub mod session_timer;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod wants;
 mod written;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -58,7 +62,9 @@ pub use event::{CallEvent, CallRecord, Cause, EndedBy};
 pub use media::{AnchorRef, MediaSettings};
 pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Settings};
 
+use self::budget::Budget;
 use self::call::{Asked, Call, Owner, Served};
+use self::connections::Connections;
 use self::dialog::DialogKey;
 use self::ended::Ended;
 use crate::moment::Moment;
@@ -108,8 +114,10 @@ pub enum Output {
         call: CallKey,
         /// The Request-URI.
         uri: String,
-        /// The values of Route, those that name us among them.
+        /// The values of Route, those that name us among them; none of a stranger's.
         routes: Vec<String>,
+        /// Whether its caller had to show who it is: then only what the operator's policy allows may be reached.
+        stranger: bool,
     },
     /// This target did not take a call: others try it last for a while (RFC 3263 section 4.3).
     Rest {
@@ -194,6 +202,9 @@ pub struct B2bua {
     clients: HashMap<ClientId, Asked>,
     /// Whose an anchor is, until it has told its end.
     anchors: HashMap<AnchorRef, CallKey>,
+    connections: Connections,
+    /// Connections that failed, by caller.
+    budget: Budget,
     timers: BTreeSet<(Moment, CallKey)>,
     outputs: VecDeque<Output>,
     draining: bool,
@@ -221,6 +232,8 @@ impl B2bua {
             servers: HashMap::new(),
             clients: HashMap::new(),
             anchors: HashMap::new(),
+            connections: Connections::default(),
+            budget: Budget::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             draining: false,
@@ -241,6 +254,7 @@ impl B2bua {
 
     /// A connection is gone.
     pub fn closed(&mut self, flow: FlowId, now: Moment) {
+        self.leave_connection(flow);
         self.transactions.closed(flow, now);
         self.work(now);
     }
@@ -275,8 +289,9 @@ impl B2bua {
     }
 
     /// Other rules, for what begins from now on.
-    pub fn reconfigure(&mut self, settings: Settings) {
+    pub fn reconfigure(&mut self, settings: Settings, transactions: &transaction::Settings) {
         self.settings = settings;
+        self.transactions.reconfigure(transactions.most, transactions.timer_c);
     }
 
     /// No new calls: 503 from now on.
@@ -403,8 +418,10 @@ impl B2bua {
 
     /// The answer to [`Output::Locate`].
     pub fn located(&mut self, call: CallKey, side: Side, target: Option<Target>) {
-        if let (Some(call), Some(target)) = (self.calls.get_mut(&call), target) {
-            call.legs[side as usize].way = Way::Target(target);
+        let Some(leg) = self.calls.get_mut(&call).map(|call| call.leg_mut(side)) else { return };
+        // A connection that has come meanwhile is better than what a name leads to.
+        if let (Way::Target(_), Some(target)) = (&leg.way, target) {
+            leg.way = Way::Target(target);
         }
     }
 }

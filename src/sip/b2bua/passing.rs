@@ -80,11 +80,12 @@ impl B2bua {
         let from = *from;
         let Some(call) = self.calls.get_mut(&key) else { return };
         let beyond = call.leg(from.other());
-        let (contact, way, timer) = (beyond.contact.clone(), beyond.way.clone(), beyond.timer.clone());
+        let (contact, way, timer) = (beyond.contact.clone(), beyond.way.clone(), beyond.timer);
+        let stranger = call.stranger.clone();
         let invite_cseq = call.inviting.as_ref().and_then(|i| i.sent.as_ref()).and_then(|r| cseq(&r.headers));
         let Some(dialog) = dialog_beyond(call, from, request) else { return self.refuse_passed(server, 481, now) };
         let mut out = dialog.request(&request.method);
-        complete(&mut out, request, &contact, None);
+        complete(&mut out, request, &contact, stranger.as_deref());
         if request.method == "UPDATE" {
             session_timer::propose(&self.settings.timers, timer.as_ref(), &mut out.headers);
         }

@@ -59,7 +59,12 @@ impl B2bua {
     /// How requests reach a leg. A connection stays what it is; a name has to be looked up; and whoever stands behind an
     /// address translator is reached where it came from, since its Contact names a place that is nowhere (RFC 3581).
     pub(super) fn refresh_way(&mut self, key: CallKey, side: Side) {
-        let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if side == Side::A && call.stranger.is_some() {
+            // A stranger is spoken to where it is, not where it points.
+            return;
+        }
+        let leg = call.leg_mut(side);
         let (Some(dialog), Way::Target(before)) = (leg.dialog.as_ref(), &leg.way) else { return };
         match numeric(dialog.next_hop(), before.protocol) {
             Some(target) if before.protocol == Protocol::Udp && target.protocol == Protocol::Udp => {

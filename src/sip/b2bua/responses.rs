@@ -1,6 +1,6 @@
 //! What an INVITE meets on the other leg, and what of it goes back (RFC 3261 sections 13.2.2, 13.3.1).
 
-use super::call::{Asked, Call, Carried, Waiting2xx};
+use super::call::{Asked, Call, Carried, Open, Waiting2xx};
 use super::event::{CallEvent, Cause, EndedBy};
 use super::written::{drop_type, is_fragment, set_body};
 use super::{B2bua, CallKey, admission, body, copied, session_timer};
@@ -39,7 +39,20 @@ impl B2bua {
         }
         let initial = inviting.initial;
         let fork = if initial { self.fork(key, &response, flow) } else { Some(0) };
-        let Some(inviting) = self.calls.get_mut(&key).and_then(|c| c.inviting.as_mut()) else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(inviting) = call.inviting.as_mut() else { return };
+        if fork.is_none() && response.is_success() && inviting.is_crowded() {
+            // One fork more than are followed.
+            let late = inviting.late(call.legs[Side::B as usize].way.clone(), None);
+            return self.turn_down(client, &late, &response, now);
+        }
+        if call.open.as_ref().is_some_and(Open::is_concluding) {
+            // An answer is being told to the relay. A provisional response comes again; a final one waits.
+            if response.is_success() {
+                inviting.held = Some(Box::new((client, response, flow)));
+            }
+            return;
+        }
         if response.is_success() {
             inviting.taken = Some(Box::new(response.clone()));
         }

@@ -19,6 +19,8 @@ pub struct Settings {
     pub timers: Wishes,
     /// Calls at once; more get 503.
     pub calls: usize,
+    /// Connections of one caller's media that may fail in a minute; then its calls get 503 (ADV-S10).
+    pub failed_connects: u32,
     /// What the caller sees of a call that forks behind us.
     pub forks: Forks,
     /// Media types in the description that answers OPTIONS.

@@ -36,7 +36,8 @@ pub(super) fn description_of(of: &impl Bodied) -> Result<Option<Vec<u8>>, body::
 }
 
 /// What a request of ours takes over from the one that it passes on.
-pub(super) fn complete(request: &mut Request, of: &Request, contact: &str, realm: Option<&str>) {
+/// Of a stranger who had to show who it is in this realm, not everything is believed.
+pub(super) fn complete(request: &mut Request, of: &Request, contact: &str, stranger: Option<&str>) {
     let hops = of.headers.first("Max-Forwards").and_then(|n| n.trim().parse::<u8>().ok()).unwrap_or(70);
     request.headers.set("Max-Forwards", hops.saturating_sub(1).to_string());
     if request.headers.has("Contact") {
@@ -45,8 +46,8 @@ pub(super) fn complete(request: &mut Request, of: &Request, contact: &str, realm
     copied::copy(&of.headers, &mut request.headers);
     copied::introduce(&of.headers, &mut request.headers);
     copied::require(&of.headers, &mut request.headers);
-    if let Some(realm) = realm {
-        copied::drop_credentials(&mut request.headers, realm);
+    if let Some(realm) = stranger {
+        copied::distrust(&mut request.headers, realm);
     }
 }
 

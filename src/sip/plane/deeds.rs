@@ -14,7 +14,7 @@ use crate::control::Shards;
 use crate::relay::{AnchorError, SessionEnd, Side};
 use crate::sip::b2bua::{AnchorRef, CallEvent, CallKey, Output, Refusal, Routed};
 use crate::sip::message::Headers;
-use crate::sip::routing::Place;
+use crate::sip::routing::{By, Place};
 use crate::sip::transaction::{ClientId, Unsent};
 use crate::sip::transport::SendError;
 use crate::sip::way::{FlowId, Protocol, Target, Way};
@@ -31,7 +31,7 @@ impl Driver {
             match output {
                 Output::Transmit { octets, way, of } => self.transmit(octets, way, of),
                 Output::Admit { server, request, flow } => self.admit(server, request, flow),
-                Output::Route { call, uri, routes } => self.route(call, uri, routes),
+                Output::Route { call, uri, routes, stranger } => self.route(call, uri, routes, stranger),
                 Output::Locate { call, side, uri } => self.locate(call, side, uri),
                 Output::Rest { target } => self.resting.borrow_mut().failed(&target, self.now()),
                 Output::Event(event) => self.observe(&event),
@@ -70,7 +70,7 @@ impl Driver {
     }
 
     /// Where a call goes (RFC 3263): asked for, if a name has to be.
-    fn route(&mut self, call: CallKey, uri: String, routes: Vec<String>) {
+    fn route(&mut self, call: CallKey, uri: String, routes: Vec<String>, stranger: bool) {
         let headers: Headers = routes.into_iter().map(|route| ("Route", route)).collect();
         let now = self.now();
         let hop = match self.setup.routes.next_hop(&uri, &headers) {
@@ -84,7 +84,14 @@ impl Driver {
             (self.setup.clone(), self.done.clone(), self.resting.clone(), self.shared.clone());
         tokio::task::spawn_local(async move {
             let found = resolver.targets(&hop.places, setup.means, false).await;
-            let result = match found.map(|targets| setup.routes.own.others(targets)) {
+            let found = found.map(|targets| {
+                let others = setup.routes.own.others(targets);
+                // What a stranger has dialled leads no further than what its media may be sent to.
+                let free = !stranger || hop.by != By::RequestUri;
+                let policy = &clock.settings.load().policy;
+                others.into_iter().filter(|t| free || policy.permits(None, t.address).is_ok()).collect::<Vec<_>>()
+            });
+            let result = match found {
                 Ok(targets) if targets.is_empty() => Err(refusal(482)),
                 Ok(targets) => Ok(Routed {
                     targets: resting.borrow().reorder(targets, clock.clock.now()),

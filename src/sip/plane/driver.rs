@@ -151,6 +151,17 @@ pub(super) async fn run(parts: Parts) {
     if stopped {
         driver.b2bua.end_all(driver.now());
         driver.perform();
+        // BYEs by new connections, and the last news of the anchors, whose records are written here.
+        let over = tokio::time::Instant::now() + GOODBYE;
+        while driver.b2bua.anchors() > 0 || !driver.b2bua.transactions().is_quiet() {
+            tokio::select! {
+                Some(event) = events.recv() => driver.event(event),
+                Some(result) = results.recv() => driver.result(result),
+                Some((at, what)) = news.recv() => driver.news(at, &what),
+                () = sleep_until(over) => break,
+            }
+            driver.perform();
+        }
     }
     driver.metrics.copy(&driver.b2bua, &driver.observer);
     driver.transport.stop(GOODBYE).await;
@@ -217,7 +228,7 @@ impl Driver {
             Order::Reconfigure(new) => {
                 let (setup, transport) = *new;
                 self.dialer.reconfigure(&transport);
-                self.b2bua.reconfigure(setup.b2bua.clone());
+                self.b2bua.reconfigure(setup.b2bua.clone(), &setup.transactions);
                 self.door.reconfigure(setup.digest.clone());
                 self.setup = Rc::new(setup);
             }

@@ -59,6 +59,7 @@ impl Setup {
                 },
                 timers: Wishes { interval: sip.session_expires, minimum: sip.min_session_expires },
                 calls: sip.max_calls as usize,
+                failed_connects: sip.failed_connects,
                 forks: match sip.forks {
                     ConfigForks::Each => Forks::Each,
                     ConfigForks::First => Forks::First,

@@ -86,6 +86,12 @@ impl Transactions {
         }
     }
 
+    /// Puts other bounds in force for what begins from now on; our names and the timers of RFC 3261 stay.
+    pub fn reconfigure(&mut self, most: usize, timer_c: std::time::Duration) {
+        self.outside.settings.most = most;
+        self.outside.settings.timer_c = timer_c;
+    }
+
     /// A message that passed [`framing`](super::framing) and [`gate`](super::gate).
     pub fn receive(&mut self, message: Message, flow: FlowId, now: Moment) {
         match message {
@@ -152,6 +158,11 @@ impl Transactions {
     /// All transactions.
     pub fn len(&self) -> usize {
         self.clients.len() + self.servers.len()
+    }
+
+    /// Whether no request of ours waits for its final response.
+    pub fn is_quiet(&self) -> bool {
+        self.clients.values().all(|client| client.is_settled())
     }
 
     /// Whether there are none.

@@ -117,7 +117,7 @@ impl Agent {
         format!("sip:{}@{domain}", self.name)
     }
 
-    /// Ends its connections, as a phone does that loses its network.
+    /// Closes its connections, as a phone does that is switched off without a word of SIP.
     pub async fn cut(&self) {
         self.wire.cut().await;
     }

@@ -88,7 +88,7 @@ impl Wire {
         }
     }
 
-    /// Ends all connections.
+    /// Closes our direction of all connections.
     pub async fn cut(&self) {
         if let Socket::Tcp(links, _) = &self.socket {
             links.lock().await.clear();

@@ -46,6 +46,7 @@ fn sdp_58_59_a_wrong_certificate_or_none_gets_nothing_and_is_closed() {
     }
 }
 
+/// SDP-60
 #[test]
 fn sdp_60_the_fingerprint_that_comes_late_is_asked_of_what_waits() {
     for (shown, code) in [(&b"bo"[..], 200), (&b"mallory"[..], 481)] {
@@ -61,6 +62,7 @@ fn sdp_60_the_fingerprint_that_comes_late_is_asked_of_what_waits() {
     }
 }
 
+/// SDP-62
 #[test]
 fn sdp_62_a_link_of_other_sessions_is_only_refused() {
     let mut m = Meeting::reserved();
@@ -104,6 +106,7 @@ fn where_we_connect_the_certificate_must_be_right_before_anything_leaves() {
     }
 }
 
+/// SDP-62
 #[test]
 fn connections_are_shared_by_legs_that_expect_the_same_and_by_no_others() {
     let mut m = Meeting::reserved();

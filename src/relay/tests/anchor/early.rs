@@ -4,6 +4,7 @@ use super::scene::{ANA, BO, Meeting, listen, terms};
 use crate::relay::tests::chunk::{Request, pattern};
 use crate::relay::{CloseReason, Connect, Side};
 
+/// SDP-60
 #[test]
 fn sdp_60_what_comes_before_the_answer_waits_for_it() {
     let mut m = Meeting::reserved();
@@ -46,6 +47,7 @@ fn a_request_of_another_method_waits_as_well() {
     m.assert_nothing_left();
 }
 
+/// ADV-S15
 #[test]
 fn adv_s15_no_more_than_a_read_is_taken_and_after_ten_seconds_it_is_refused() {
     let mut m = Meeting::reserved();

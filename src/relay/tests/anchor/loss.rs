@@ -5,6 +5,7 @@ use crate::relay::tests::chunk::pattern;
 use crate::relay::tests::end::Answer;
 use crate::relay::{AnchorError, Connect, SessionEnd, Side};
 
+/// SDP-93, SDP-94
 #[test]
 fn sdp_93_a_lost_leg_is_rebuilt_with_a_new_uri() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -32,6 +33,7 @@ fn sdp_93_a_lost_leg_is_rebuilt_with_a_new_uri() {
     m.assert_nothing_left();
 }
 
+/// SDP-93
 #[test]
 fn a_leg_that_is_not_rebuilt_is_told_after_thirty_two_seconds() {
     let (mut m, _, bo) = Meeting::joined();

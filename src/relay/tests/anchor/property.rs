@@ -75,7 +75,13 @@ impl Story {
             Connect::Them => self.w.ends[m.ends[side as usize]].uri.clone(),
             Connect::Us => format!("msrps://called{at}.example:7000/called{at};tcp"),
         };
-        let terms = LegTerms { target: target.into_bytes().into(), connect, expects: Expects::Nothing, within: None };
+        let terms = LegTerms {
+            target: target.into_bytes().into(),
+            connect,
+            expects: Expects::Nothing,
+            within: None,
+            max_size: None,
+        };
         let now = self.w.now;
         let _ = self.w.shard(0, m.home).set_leg(m.anchor, side, terms, now);
     }

@@ -6,6 +6,7 @@ use crate::relay::tests::chunk::pattern;
 use crate::relay::tests::end::Answer;
 use crate::relay::{CloseReason, SessionEnd, Side};
 
+/// SDP-77
 #[test]
 fn sdp_77_a_quiet_anchor_ends_at_once_and_its_links_with_it() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -19,6 +20,7 @@ fn sdp_77_a_quiet_anchor_ends_at_once_and_its_links_with_it() {
     m.assert_dead();
 }
 
+/// ADV-S18
 #[test]
 fn what_was_accepted_before_a_bye_still_leaves() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -43,6 +45,7 @@ fn what_was_accepted_before_a_bye_still_leaves() {
     m.assert_dead();
 }
 
+/// ADV-S18
 #[test]
 fn adv_s18_what_has_not_left_after_two_seconds_is_cut_and_told() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -93,6 +96,7 @@ fn a_bye_inside_a_chunk_gives_it_two_seconds_to_end() {
     }
 }
 
+/// SDP-80
 #[test]
 fn sdp_80_a_cancel_ends_everything_at_once() {
     let mut m = Meeting::dialling(true);

@@ -1,9 +1,11 @@
 //! Who connects: every pair of roles that offers and answers lead to (RFC 6135 section 4.2), and what comes of it.
 
 use super::scene::{ANA, BO, Meeting, from_path, host, listen, peer, terms, to_path};
+use crate::relay::tests::chunk::Request;
 use crate::relay::tests::end::Answer;
 use crate::relay::{AnchorError, Connect, DialFailure, Side};
 
+/// SDP-29
 #[test]
 fn every_pair_of_roles_meets() {
     for (a, b) in [
@@ -39,6 +41,7 @@ fn every_pair_of_roles_meets() {
     }
 }
 
+/// SDP-25
 #[test]
 fn sdp_25_where_we_are_active_we_are_heard_at_once() {
     let mut m = Meeting::dialling(false);
@@ -93,6 +96,45 @@ fn an_end_that_cannot_be_reached_is_told_and_what_waits_for_it_fails() {
     m.assert_nothing_left();
 }
 
+/// SDP-24
+#[test]
+fn an_end_that_connects_may_name_port_9_which_nobody_connects_to() {
+    const NOWHERE: &str = "msrps://10.8.0.4:9/Lq7ZtB2mXv9Ks4Rd;tcp";
+    let mut m = Meeting::reserved();
+    m.set(Side::A, terms(NOWHERE, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(BO, Connect::Them)).expect("good terms");
+    let bo = m.come(Side::B);
+    let early = m.say(bo, Side::B, "m0000001", "are you there");
+    let ana = m.net.client(0);
+    let hello = Request::send(&[m.uri(Side::A)], NOWHERE).id("hello001").range("1-0/0");
+    m.net.write(ana, hello.octets());
+    assert_eq!((m.codes(ana, &hello.tid), m.codes(bo, &early)), (vec![200], vec![200]));
+    assert_eq!(to_path(m.net.ends[ana].sends()[0]), NOWHERE);
+    m.net.lose(ana);
+    m.say(bo, Side::B, "m0000002", "and now");
+    m.net.seconds(60);
+    assert!(m.net.dialled.is_empty());
+    m.assert_nothing_left();
+}
+
+/// SDP-105
+#[test]
+fn a_path_whose_name_nobody_knows_is_told_at_once() {
+    let mut m = Meeting::reserved();
+    m.net.hold_dials = true;
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+    m.forget();
+    let (at, link, _) = m.net.dials.pop().expect("a dial");
+    m.net.fail_dial(at, link, DialFailure::Unresolvable);
+    m.net.run();
+    assert_eq!(m.news(), ["unreachable B Unresolvable"]);
+    m.net.seconds(30);
+    assert!(m.net.dials.is_empty(), "it is not tried again");
+    m.assert_nothing_left();
+}
+
+/// ADV-S03, ADV-S12
 #[test]
 fn adv_s03_targets_that_lead_back_or_nowhere_are_refused() {
     let mut m = Meeting::with(|s| s.policy.deny.push("192.0.2.0/24".parse().expect("a network")));

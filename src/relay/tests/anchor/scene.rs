@@ -18,7 +18,7 @@ pub(super) const BO_HOST: (&str, u16) = ("bo.east.example", 7200);
 
 /// What an offer or answer with this path agrees on.
 pub(super) fn terms(target: &str, connect: Connect) -> LegTerms {
-    LegTerms { target: target.as_bytes().into(), connect, expects: Expects::Nothing, within: None }
+    LegTerms { target: target.as_bytes().into(), connect, expects: Expects::Nothing, within: None, max_size: None }
 }
 
 pub(super) fn to_path(frame: &Frame) -> String {

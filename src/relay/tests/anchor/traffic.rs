@@ -3,8 +3,9 @@
 use super::scene::{ANA, BO, Meeting, from_path, terms, to_path};
 use crate::relay::tests::chunk::{Request, pattern};
 use crate::relay::tests::end::Answer;
-use crate::relay::{Connect, SessionEnd, Side};
+use crate::relay::{Connect, LegTerms, SessionEnd, Side};
 
+/// SDP-99
 #[test]
 fn sdp_99_each_side_sees_its_own_path_and_our_uri_there() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -44,6 +45,28 @@ fn a_file_passes_in_chunks_and_is_cut_anew() {
     assert!(tids.iter().all(|tid| m.codes(ana, tid) == [200]));
     assert!(m.net.ends[ana].reports().is_empty());
     m.assert_nothing_left();
+}
+
+/// SDP-17: over the size that Bo takes and a tenth more, whether it is announced or only comes.
+#[test]
+fn a_message_that_is_too_long_for_its_receiver_gets_413() {
+    let (mut m, ana, bo) = Meeting::joined();
+    m.set(Side::B, LegTerms { max_size: Some(1000), ..terms(BO, Connect::Them) }).expect("good terms");
+    for (n, total, status) in [(1, 1000, 200), (2, 1100, 200), (3, 1101, 413)] {
+        let body = pattern(total);
+        let send = m.send(Side::A).id(&format!("long000{n}")).range(&format!("1-{total}/{total}")).body(&body);
+        m.net.write(ana, send.octets());
+        assert_eq!(m.codes(ana, &send.tid), [status], "{total} octets");
+    }
+    let send = m.send(Side::A).id("long0004").range("1-*/*").body(pattern(5000));
+    m.net.write(ana, send.octets());
+    assert_eq!(m.codes(ana, &send.tid), [413]);
+    assert!(m.net.ends[bo].content("long0004").len() <= 1100, "no more than he takes");
+    // The other way nothing was said.
+    let body = pattern(5000);
+    let send = m.send(Side::B).id("long0005").range("1-5000/5000").body(&body);
+    m.net.write(bo, send.octets());
+    assert_eq!(m.codes(bo, &send.tid), [200]);
 }
 
 #[test]
@@ -124,6 +147,7 @@ fn a_bodiless_send_passes_too() {
     m.assert_nothing_left();
 }
 
+/// SDP-8
 #[test]
 fn the_target_path_may_lead_over_relays() {
     let mut m = Meeting::reserved();
@@ -148,6 +172,7 @@ fn the_target_path_may_lead_over_relays() {
     m.assert_nothing_left();
 }
 
+/// SDP-69
 #[test]
 fn several_anchors_share_a_link() {
     let (mut m, ana, bo) = Meeting::joined();

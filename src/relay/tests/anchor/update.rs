@@ -7,6 +7,7 @@ use crate::relay::{AnchorError, Connect, SessionEnd, Side};
 const BO_AGAIN: &str = "msrps://bo.east.example:7200/boSecond77Kq;tcp";
 const BO_AWAY: &str = "msrps://bo.away.example:7300/boThird42LmN;tcp";
 
+/// SDP-10, SDP-11
 #[test]
 fn an_old_uri_stays_good_for_thirty_seconds() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -89,6 +90,7 @@ fn a_new_uri_waits_for_the_answer_and_may_be_withdrawn() {
     m.assert_nothing_left();
 }
 
+/// SDP-67
 #[test]
 fn sdp_67_88_terms_as_before_disturb_nothing() {
     let (mut m, ana, bo) = Meeting::joined();
@@ -101,6 +103,23 @@ fn sdp_67_88_terms_as_before_disturb_nothing() {
     m.net.write(ana, [file[30_000..].to_vec(), send.clone().body("").end()].concat());
     assert_eq!(m.codes(ana, &send.tid), [200]);
     assert!(m.net.ends[bo].content("file0001") == file);
+    m.assert_nothing_left();
+}
+
+/// SDP-51
+#[test]
+fn ten_quiet_minutes_close_nothing() {
+    let (mut m, ana, bo) = Meeting::joined();
+    // Hold and its end: the legs hear the terms that they have.
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.net.seconds(600);
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    for (from, side, to) in [(ana, Side::A, bo), (bo, Side::B, ana)] {
+        let tid = m.say(from, side, "m0000001", "back again");
+        assert_eq!(m.codes(from, &tid), [200]);
+        assert_eq!(m.net.ends[to].sends().last().map(|f| f.body.clone()), Some(b"back again".to_vec()));
+    }
+    assert!(m.news().is_empty() && m.net.closed.is_empty());
     m.assert_nothing_left();
 }
 

@@ -28,6 +28,7 @@ fn answered(wishes: &Wishes, lines: &[(&str, &str)]) -> Result<(Option<SessionTi
 
 const TIMER: &str = "100rel, TIMER";
 
+/// SDP-83, ADV-S19
 #[rstest]
 #[case::copied(TIMER, "1200", "", "1200;refresher=uac")]
 #[case::lowered(TIMER, "7200;refresher=uas", "", "1800;refresher=uas")]
@@ -61,6 +62,7 @@ fn sdp_83_s9_what_the_2xx_says(
 }
 
 /// The rules of section 9, each by itself, for all that may be in a request.
+/// SDP-83, SDP-84
 #[test]
 fn sdp_83_sdp_84_s9_all_combinations() {
     let mut refused = 0;
@@ -110,6 +112,7 @@ fn sdp_83_sdp_84_s9_all_combinations() {
     assert!(refused > 100);
 }
 
+/// SDP-84
 #[test]
 fn sdp_84_s6_a_422_names_our_minimum() {
     let small = answered(&wishes(1800, 300), &[("Supported", "timer"), ("Session-Expires", "30")]).unwrap_err();
@@ -246,6 +249,7 @@ fn s10_no_interval_is_too_large() {
     assert_eq!((late.due(), late.end()), (Moment::FAR, Moment::FAR));
 }
 
+/// SDP-74
 #[test]
 fn s14_1_waits_after_491() {
     for random in (0..1000).chain([u32::MAX]) {

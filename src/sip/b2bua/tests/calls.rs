@@ -69,6 +69,7 @@ fn s13_3_1_4_a_2xx_that_is_never_acknowledged_ends_the_call() {
     scene.nothing_left();
 }
 
+/// SDP-80
 #[test]
 fn s9_2_cancel_ends_a_call_that_rings() {
     let mut scene = Scene::new();

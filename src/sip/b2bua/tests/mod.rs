@@ -1,8 +1,19 @@
 //! Calls between Ana and Bo in virtual time: their user agents are played by the test, the relay behind us is a real shard.
 
 mod calls;
+mod cancels;
+mod connections;
 mod early;
+mod ending;
+mod forks;
+mod glare;
+mod media_ends;
 mod offers;
+mod passing;
 mod property;
 mod scene;
 mod setup;
+mod talk;
+mod texts;
+mod timers;
+mod updates;

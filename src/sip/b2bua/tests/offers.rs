@@ -46,7 +46,10 @@ fn a_late_offer_is_answered_in_the_ack() {
     scene.reply(BO, &invite, 200, &sdp("bo", 1, "actpass"));
     let ok = scene.response(ANA, 200);
     scene.silence();
-    assert_eq!((line(&ok.body, "a=setup:"), line(&ok.body, "m=")), ("actpass".into(), "message 2856 TCP/MSRP *".into()));
+    assert_eq!(
+        (line(&ok.body, "a=setup:"), line(&ok.body, "m=")),
+        ("actpass".into(), "message 2856 TCP/MSRP *".into())
+    );
     let mut ack = scene.of_ana(&ok, "ACK", 1);
     ack.headers.push("X-Odd", "in the ACK");
     scene.say(ANA, ack, &sdp("ana", 1, "active"));
@@ -176,7 +179,10 @@ fn a_route_without_anchoring_leaves_the_media_alone() {
     scene.routed.anchor = false;
     let (invite, ok) = taken(&mut scene, &sdp("ana", 1, "active"), &sdp("bo", 1, "passive"));
     assert_eq!(path(&invite.body), "msrp://192.0.2.1:7100/ana7tB2mXv9;tcp");
-    assert_eq!((path(&ok.body), line(&ok.body, "a=setup:")), ("msrp://198.51.100.2:7100/bo7tB2mXv9;tcp".into(), "passive".into()));
+    assert_eq!(
+        (path(&ok.body), line(&ok.body, "a=setup:")),
+        ("msrp://198.51.100.2:7100/bo7tB2mXv9;tcp".into(), "passive".into())
+    );
     assert_eq!(scene.reserved.len(), 0);
     hang_up(&mut scene, &ok);
 }
@@ -186,13 +192,15 @@ fn a_route_without_anchoring_leaves_the_media_alone() {
 #[case(Protocol::Tls)]
 #[case(Protocol::Tcp)]
 fn a_route_may_speak_another_protocol(#[case] beyond: Protocol) {
-    let (near, far): (fn(String) -> String, fn(String) -> String) = match beyond {
-        Protocol::Tls => (|t| t, |t| t.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:")),
-        Protocol::Tcp => (|t| t.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:"), |t| t),
+    let speaking = |protocol, text: String| match protocol {
+        Protocol::Tls => text.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:"),
+        Protocol::Tcp => text,
     };
+    let here = if beyond == Protocol::Tls { Protocol::Tcp } else { Protocol::Tls };
     let mut scene = Scene::new();
     scene.routed.protocol = Some(beyond);
-    let (invite, ok) = taken(&mut scene, &near(sdp("ana", 1, "active")), &far(sdp("bo", 1, "passive")));
+    let (invite, ok) =
+        taken(&mut scene, &speaking(here, sdp("ana", 1, "active")), &speaking(beyond, sdp("bo", 1, "passive")));
     let m = |secure: bool| if secure { "message 2855 TCP/TLS/MSRP *" } else { "message 2856 TCP/MSRP *" };
     let is_tls = beyond == Protocol::Tls;
     assert_eq!((line(&invite.body, "m="), line(&ok.body, "m=")), (m(is_tls).to_owned(), m(!is_tls).to_owned()));
@@ -201,20 +209,20 @@ fn a_route_may_speak_another_protocol(#[case] beyond: Protocol) {
     // Bo's own offers come out as what Ana speaks, and hers as what he does.
     let hold = |text: String| text + "a=sendonly\r\n";
     let again = scene.of_bo(&invite, "INVITE", 1);
-    scene.say(BO, again, &far(hold(sdp("bo", 2, "passive"))));
+    scene.say(BO, again, &speaking(beyond, hold(sdp("bo", 2, "passive"))));
     let again = scene.request(ANA, "INVITE");
     assert_eq!((line(&again.body, "m="), path(&again.body)), (m(!is_tls).to_owned(), path(&ok.body)));
-    scene.reply(ANA, &again, 200, &near(sdp("ana", 2, "active") + "a=recvonly\r\n"));
+    scene.reply(ANA, &again, 200, &speaking(here, sdp("ana", 2, "active") + "a=recvonly\r\n"));
     let held = scene.response(BO, 200);
     assert_eq!((line(&held.body, "m="), path(&held.body)), (m(is_tls).to_owned(), path(&invite.body)));
     scene.request(ANA, "ACK");
     let ack = scene.of_bo(&invite, "ACK", 1);
     scene.say(BO, ack, "");
     let again = scene.of_ana(&ok, "INVITE", 2);
-    scene.say(ANA, again, &near(sdp("ana", 3, "active")));
+    scene.say(ANA, again, &speaking(here, sdp("ana", 3, "active")));
     let again = scene.request(BO, "INVITE");
     assert_eq!((line(&again.body, "m="), path(&again.body)), (m(is_tls).to_owned(), path(&invite.body)));
-    scene.reply(BO, &again, 200, &far(sdp("bo", 3, "passive")));
+    scene.reply(BO, &again, 200, &speaking(beyond, sdp("bo", 3, "passive")));
     let resumed = scene.response(ANA, 200);
     assert_eq!(line(&resumed.body, "m="), m(!is_tls));
     scene.acknowledge(&resumed, "");
@@ -226,7 +234,8 @@ fn a_route_may_speak_another_protocol(#[case] beyond: Protocol) {
 #[test]
 fn a_multipart_keeps_its_other_parts() {
     let mut scene = Scene::new();
-    let icon = "--b1\r\nContent-Type: image/png\r\nContent-ID: <i@ana>\r\nContent-Length: 5\r\n\r\n\x01\x02--3\r\n--b1--\r\n";
+    let icon =
+        "--b1\r\nContent-Type: image/png\r\nContent-ID: <i@ana>\r\nContent-Length: 5\r\n\r\n\x01\x02--3\r\n--b1--\r\n";
     let body = format!(
         "preamble\r\n--b1\r\nContent-Type: application/sdp\r\nContent-ID: <s@ana>\r\n\r\n{}\r\n{icon}",
         sdp("ana", 1, "active") + "a=file-icon:cid:i@ana\r\n"

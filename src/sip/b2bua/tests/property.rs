@@ -15,17 +15,52 @@ use crate::sip::message::{Message, NameAddr, Request, Response};
 enum Act {
     /// A whole call, as far as the core does its part.
     Call,
-    Invite { body: u8 },
-    Ask { bo: bool, which: u8, method: u8, body: u8 },
-    Acknowledge { which: u8, body: u8 },
-    Cancel { which: u8 },
-    Answer { bo: bool, which: u8, status: u8, tag: u8, body: u8, reliable: bool },
-    Hold { core: bool, rules: bool },
-    Core { which: u8, how: u8 },
-    News { which: u8, kind: u8 },
-    Dead { is: bool },
-    Closed { bo: bool },
-    Pass { ms: u32 },
+    Invite {
+        body: u8,
+    },
+    Ask {
+        bo: bool,
+        which: u8,
+        method: u8,
+        body: u8,
+    },
+    Acknowledge {
+        which: u8,
+        body: u8,
+    },
+    Cancel {
+        which: u8,
+    },
+    Answer {
+        bo: bool,
+        which: u8,
+        status: u8,
+        tag: u8,
+        body: u8,
+        reliable: bool,
+    },
+    Hold {
+        core: bool,
+        rules: bool,
+    },
+    Core {
+        which: u8,
+        how: u8,
+    },
+    News {
+        which: u8,
+        kind: u8,
+    },
+    Dead {
+        is: bool,
+    },
+    /// Comes by a connection from now on, or loses it.
+    Connected {
+        bo: bool,
+    },
+    Pass {
+        ms: u32,
+    },
 }
 
 const METHODS: [&str; 7] = ["INVITE", "UPDATE", "BYE", "PRACK", "INFO", "OPTIONS", "MESSAGE"];
@@ -46,7 +81,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (small.clone(), 0u8..8).prop_map(|(which, how)| Act::Core { which, how }),
         1 => (small.clone(), small).prop_map(|(which, kind)| Act::News { which, kind }),
         1 => any::<bool>().prop_map(|is| Act::Dead { is }),
-        1 => any::<bool>().prop_map(|bo| Act::Closed { bo }),
+        1 => any::<bool>().prop_map(|bo| Act::Connected { bo }),
         3 => prop_oneof![0u32..3000, 3000u32..40_000].prop_map(|ms| Act::Pass { ms }),
     ]
 }
@@ -97,7 +132,8 @@ impl World {
     fn act(&mut self, act: &Act) {
         match *act {
             Act::Invite { body: n } if self.invites.len() < 4 => {
-                let invite = self.scene.invite_with(&[("Supported", "100rel, timer"), ("Allow", "UPDATE")], &body("ana", n));
+                let invite =
+                    self.scene.invite_with(&[("Supported", "100rel, timer"), ("Allow", "UPDATE")], &body("ana", n));
                 self.invites.push(invite);
             }
             Act::Invite { .. } => {}
@@ -121,16 +157,21 @@ impl World {
                     self.scene.say(ANA, cancel, "");
                 }
             }
-            Act::Answer { bo, which, status, tag, body, reliable } => self.answer(bo, which, status, tag, body, reliable),
+            Act::Answer { bo, which, status, tag, body, reliable } => {
+                self.answer(bo, which, status, tag, body, reliable)
+            }
             Act::Hold { core, rules } => (self.scene.hold_core, self.scene.hold_rules) = (core, rules),
             Act::Core { which, how } => self.core(which, how),
             Act::News { which, kind } => self.news(which, kind),
             Act::Dead { is } => self.scene.dead = if is { vec![BO] } else { Vec::new() },
-            Act::Closed { bo } => {
-                let flow = self.scene.flow_of(if bo { BO } else { ANA });
-                let now = self.scene.now;
-                self.scene.b2bua.closed(flow, now);
-                self.scene.run();
+            Act::Connected { bo } => {
+                let at = if bo { BO } else { ANA };
+                let flow = self.scene.flow_of(at);
+                if flow.number == 0 {
+                    self.scene.connect(at);
+                } else {
+                    self.scene.close(flow);
+                }
             }
             Act::Pass { ms } => self.scene.pass(Duration::from_millis(u64::from(ms))),
         }
@@ -166,7 +207,8 @@ impl World {
         let status = STATUS[usize::from(status)];
         let tag = format!("bo{tag}");
         let to = request.headers.first("To").and_then(NameAddr::read).unwrap();
-        let value = if to.tag().is_none() { to.with_tag(Some(&tag)) } else { request.headers.first("To").unwrap().to_owned() };
+        let value =
+            if to.tag().is_none() { to.with_tag(Some(&tag)) } else { request.headers.first("To").unwrap().to_owned() };
         let mut headers = vec![("To", value.as_str()), ("Allow", "UPDATE")];
         if reliable && status < 200 {
             headers.extend([("Require", "100rel"), ("RSeq", "1")]);
@@ -287,4 +329,3 @@ proptest! {
         world.end();
     }
 }
-

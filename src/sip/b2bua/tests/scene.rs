@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use super::texts::{cancel_of, line, path, sdp, sdp_at, uri_of};
 use crate::moment::Moment;
-use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay};
+use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Side};
 use crate::sdp::{Fingerprint, Rules};
 use crate::sip::b2bua::session_timer::Wishes;
 use crate::sip::b2bua::settings::Contact;
@@ -14,7 +15,7 @@ use crate::sip::b2bua::{
     Admission, AnchorRef, B2bua, CallEvent, CallKey, Contacts, Forks, MediaSettings, Output, Refusal, Routed, Settings,
 };
 use crate::sip::framing;
-use crate::sip::message::{Headers, Message, NameAddr, Request, Response, cseq};
+use crate::sip::message::{Message, NameAddr, Request, Response, cseq};
 use crate::sip::transaction::{self, SentBy, Unsent};
 use crate::sip::way::{FlowId, Protocol, Target, Way};
 
@@ -24,21 +25,6 @@ pub(super) const BO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net:
 pub(super) const BO_TOO: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 3)), 5060);
 const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 20)), 5060);
-
-/// A description with one plain MSRP line.
-pub(super) fn sdp(who: &str, version: u32, setup: &str) -> String {
-    let host = if who == "ana" { "192.0.2.1" } else { "198.51.100.2" };
-    sdp_at(who, version, setup, host, &format!("{who}7tB2mXv9"))
-}
-
-/// The same with another session at another host.
-pub(super) fn sdp_at(who: &str, version: u32, setup: &str, host: &str, session: &str) -> String {
-    format!(
-        "v=0\r\no={who} 1 {version} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n\
-         m=message 7100 TCP/MSRP *\r\na=setup:{setup}\r\na=accept-types:message/cpim text/plain\r\n\
-         a=path:msrp://{host}:7100/{session};tcp\r\n"
-    )
-}
 
 /// What left for somebody.
 #[derive(Debug)]
@@ -70,7 +56,15 @@ pub(super) struct Scene {
     /// What anchors have told.
     pub(super) told: Vec<(AnchorRef, &'static str)>,
     pub(super) released: Vec<AnchorRef>,
+    pub(super) withdrawn: Vec<(AnchorRef, Side)>,
+    /// What legs were told of their ends' paths.
+    pub(super) terms: Vec<(Side, String)>,
     branch: u32,
+    connected: Vec<FlowId>,
+    /// Names whose place was asked for.
+    pub(super) located: Vec<String>,
+    /// Targets that did not take a call.
+    pub(super) rested: Vec<SocketAddr>,
 }
 
 fn settings() -> Settings {
@@ -90,6 +84,7 @@ fn settings() -> Settings {
         },
         timers: Wishes { interval: Duration::from_secs(1800), minimum: Duration::from_secs(90) },
         calls: 100,
+        failed_connects: 30,
         forks: Forks::Each,
         capability: "message/cpim text/plain".to_owned(),
     }
@@ -131,7 +126,12 @@ impl Scene {
             told: Vec::new(),
             dead: Vec::new(),
             released: Vec::new(),
+            withdrawn: Vec::new(),
+            terms: Vec::new(),
             branch: 0,
+            connected: Vec::new(),
+            located: Vec::new(),
+            rested: Vec::new(),
         }
     }
 
@@ -139,7 +139,24 @@ impl Scene {
 
     /// How somebody's datagrams come.
     pub(super) fn flow_of(&self, from: SocketAddr) -> FlowId {
-        FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 }
+        match self.connected.iter().find(|flow| flow.remote == from) {
+            Some(flow) => *flow,
+            None => FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 },
+        }
+    }
+
+    /// Somebody is connected from there.
+    pub(super) fn connect(&mut self, from: SocketAddr) -> FlowId {
+        let number = self.connected.len() as u64 + 1;
+        self.connected.push(FlowId { protocol: Protocol::Tcp, local: US, remote: from, number });
+        self.flow_of(from)
+    }
+
+    /// That connection is gone.
+    pub(super) fn close(&mut self, flow: FlowId) {
+        self.connected.retain(|other| *other != flow);
+        self.b2bua.closed(flow, self.now);
+        self.run();
     }
 
     /// A message of somebody, over UDP.
@@ -330,6 +347,17 @@ impl Scene {
         self.now = end;
     }
 
+    /// Lets time pass until something leaves; how much that was.
+    #[track_caller]
+    pub(super) fn wait(&mut self, most: Duration) -> Duration {
+        let begun = self.now;
+        while self.sent.is_empty() {
+            assert!(self.now.since(begun) < most, "nothing within {most:?}");
+            self.pass(Duration::from_millis(10));
+        }
+        self.now.since(begun)
+    }
+
     /// Everything is over: nothing is left that could grow.
     #[track_caller]
     pub(super) fn nothing_left(&mut self) {
@@ -337,7 +365,7 @@ impl Scene {
         let b = &self.b2bua;
         assert_eq!((b.calls(), b.dialogs(), b.anchors(), b.timers()), (0, 0, 0, 0));
         assert!(b.transactions().is_empty() && b.servers.is_empty() && b.clients.is_empty());
-        assert!(b.asked.is_empty() && b.ended.is_empty() && b.admitting.is_empty());
+        assert!(b.asked.is_empty() && b.ended.is_empty() && b.admitting.is_empty() && b.connections.is_empty());
         assert_eq!(b.next_timeout(), None);
     }
 
@@ -388,7 +416,13 @@ impl Scene {
                 self.b2bua.admitted(server, admission, now);
             }
             Output::Route { call, .. } => self.route(call),
-            Output::Locate { .. } | Output::Rest { .. } => {}
+            Output::Locate { call, side, uri } => {
+                self.located.push(uri);
+                let address = if side == Side::A { ANA } else { BO_TOO };
+                let target = Target { protocol: Protocol::Tcp, address, name: None };
+                self.b2bua.located(call, side, Some(target));
+            }
+            Output::Rest { target } => self.rested.push(target.address),
             Output::LookUp { ticket, uris } => {
                 let living = if self.living { uris } else { Vec::new() };
                 self.b2bua.looked_up(ticket, living, now);
@@ -402,8 +436,12 @@ impl Scene {
                 let result = self.relay.renew_leg(at.anchor, side, now);
                 self.b2bua.renewed(ticket, at, result, now);
             }
-            Output::Withdraw { at, side } => self.relay.withdraw_renewal(at.anchor, side, now),
+            Output::Withdraw { at, side } => {
+                self.withdrawn.push((at, side));
+                self.relay.withdraw_renewal(at.anchor, side, now);
+            }
             Output::Set { ticket, at, side, terms } => {
+                self.terms.push((side, String::from_utf8_lossy(&terms.target).into_owned()));
                 let result = self.relay.set_leg(at.anchor, side, terms, now);
                 self.b2bua.set(ticket, result, now);
             }
@@ -437,32 +475,4 @@ impl Scene {
         let message = framed.expect("a message").expect("a good message");
         self.sent.push_back(Sent { to, message: Message::read(&message) });
     }
-}
-
-/// The CANCEL of this INVITE.
-pub(super) fn cancel_of(invite: &Request) -> Request {
-    let mut cancel = Request { method: "CANCEL".to_owned(), ..invite.clone() };
-    cancel.headers.set("CSeq", "1 CANCEL");
-    cancel.headers.remove("Content-Type");
-    cancel
-}
-
-/// The URI of a header that names an address.
-pub(super) fn uri_of<'a>(headers: &'a Headers, name: &str) -> &'a str {
-    let value = headers.all(name).next().map(str::to_owned);
-    let value = headers.iter().find(|(_, v)| Some(*v) == value.as_deref()).map(|(_, v)| v).expect("a value");
-    NameAddr::read(value).expect("an address").uri
-}
-
-/// The path of a description.
-pub(super) fn path(body: &[u8]) -> String {
-    line(body, "a=path:")
-}
-
-/// What follows this in a description.
-#[track_caller]
-pub(super) fn line(body: &[u8], start: &str) -> String {
-    let text = std::str::from_utf8(body).unwrap();
-    let found = text.lines().find_map(|l| l.strip_prefix(start));
-    found.unwrap_or_else(|| panic!("no {start} in {text}")).to_owned()
 }

@@ -194,7 +194,7 @@ fn a_target_that_cannot_be_reached_gives_way_to_the_next() {
     scene.reply(BO_TOO, &invite, 200, &sdp("bo", 1, "passive"));
     let ok = scene.response(ANA, 200);
     scene.acknowledge(&ok, "");
-    assert_eq!(scene.reserved.len(), 1, "one session, whoever answers");
+    assert_eq!((scene.reserved.len(), &*scene.rested), (1, &[BO][..]), "one session, whoever answers");
     scene.forget();
     scene.nothing_left();
 }
@@ -303,9 +303,23 @@ fn options_are_answered_with_what_we_can_do() {
     let response = scene.response(ANA, 200);
     let text = std::str::from_utf8(&response.body).unwrap();
     assert!(text.contains("m=message 0 TCP/TLS/MSRP *\r\n") && text.contains("m=message 0 TCP/MSRP *\r\n"), "{text}");
-    assert!(text.contains("a=accept-types:message/cpim text/plain\r\n") && text.contains("a=file-selector\r\n"), "{text}");
+    assert!(
+        text.contains("a=accept-types:message/cpim text/plain\r\n") && text.contains("a=file-selector\r\n"),
+        "{text}"
+    );
     assert_eq!(response.headers.first("Contact"), Some("<sip:203.0.113.20:5060>"));
     assert!(response.headers.first("Allow").unwrap().contains("UPDATE"));
     assert!(response.headers.first("Accept").unwrap().contains("application/sdp"));
     scene.nothing_left();
+}
+
+/// SDP-104: over UDP nobody knows whose fingerprint it is.
+#[test]
+fn a_fingerprint_needs_secure_signalling() {
+    let print = "AA:".repeat(31) + "AA";
+    let body = sdp("ana", 1, "active").replace("TCP/MSRP", "TCP/TLS/MSRP").replace("msrp:", "msrps:");
+    let body = format!("{body}a=fingerprint:sha-256 {print}\r\n");
+    let mut scene = Scene::with(|s| s.media.secure_fingerprints = true);
+    let response = refused(&mut scene, &[], &body, 488);
+    assert_eq!(response.headers.first("Warning"), Some("399 gate.example \"fingerprint needs secure signalling\""));
 }

@@ -37,6 +37,13 @@ pub(super) struct Client {
     kind: Kind,
 }
 
+impl Client {
+    /// Whether its final response has come, or will not.
+    pub(super) fn is_settled(&self) -> bool {
+        !matches!(self.phase, Phase::Calling | Phase::Proceeding)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Calling,

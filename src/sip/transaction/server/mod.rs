@@ -66,6 +66,15 @@ impl Transactions {
         self.settle_server(id);
     }
 
+    /// Answers a request once and forgets it: a repetition is a new one. For those of whom nothing is known yet.
+    pub fn dismiss(&mut self, id: ServerId, response: Response, now: Moment) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.respond(id, &response, now, &mut self.outside);
+            server.phase = Phase::Over;
+        }
+        self.settle_server(id);
+    }
+
     /// After each event: sets the next timer, or forgets what is over.
     pub(super) fn settle_server(&mut self, id: ServerId) {
         let Some(server) = self.servers.get_mut(&id) else { return };

@@ -85,6 +85,7 @@ fn rfc2387_3_2_a_description_beside_the_root() {
     assert_eq!(found(&format!("{kind};start=a;start=b"), &multipart("b", &[&sdp])), Err(BodyFault::RootMissing));
 }
 
+/// ADV-S13
 #[test]
 fn adv_s13_two_descriptions() {
     let nested = part("Content-Type: multipart/alternative;boundary=i", &multipart("i", &[&sdp_part()]));
@@ -94,6 +95,7 @@ fn adv_s13_two_descriptions() {
     }
 }
 
+/// ADV-S13
 #[test]
 fn adv_s13_levels_have_a_bound() {
     let nest = |levels: usize| {
@@ -112,6 +114,7 @@ fn adv_s13_levels_have_a_bound() {
     assert_eq!(found("multipart/mixed;boundary=n0000", &format!("{bomb}{ends}")), Err(BodyFault::TooDeep));
 }
 
+/// ADV-S13
 #[test]
 fn adv_s13_parts_have_a_bound() {
     let small = part("", "x");
@@ -124,4 +127,18 @@ fn adv_s13_parts_have_a_bound() {
     // All levels count together.
     let inner = part("Content-Type: multipart/mixed;boundary=i", &multipart("i", &parts[..32]));
     assert_eq!(found("multipart/mixed;boundary=b", &multipart("b", &[&inner, &inner])), Err(BodyFault::TooManyParts));
+}
+
+/// ADV-S13
+#[test]
+fn a_bomb_is_a_bad_request() {
+    let faults = [
+        BodyFault::TooDeep,
+        BodyFault::TooManyParts,
+        BodyFault::Twice,
+        BodyFault::Open,
+        BodyFault::NoPart,
+        BodyFault::Delimiter,
+    ];
+    assert!(faults.iter().all(|fault| fault.status().0 == 400));
 }

@@ -109,6 +109,7 @@ fn rfc2387_3_2_the_root_is_named_or_first() {
 }
 
 /// The offer of RFC 5547 section 9.1: a description and the icon that it names.
+/// SDP-70
 #[test]
 fn sdp_70_the_icon_comes_through_octet_for_octet() {
     let icon: Vec<u8> = (0..=255u8).cycle().take(4000).collect();
