@@ -241,6 +241,28 @@ async fn the_end_of_the_process_says_bye_to_everybody() {
     drop(call);
 }
 
+/// It is said, and nothing is served.
+#[test]
+fn a_sip_port_that_is_taken_ends_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = taken.local_addr().expect("an address");
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("chappe.toml");
+    let text = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"tcp\"\n[admin]\nenabled = false\n\
+         [[sip.listen]]\naddress = \"{address}\"\ntransport = \"tcp\"\n"
+    );
+    std::fs::write(&path, text).expect("file");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_chappe"))
+        .args(["run", "--config"])
+        .arg(&path)
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains(&address.to_string()) && !said.contains("panicked"), "{said}");
+}
+
 #[tokio::test]
 async fn records_tell_the_call_and_who_ended_it() {
     let mut scene = Scene::new(Udp).await;

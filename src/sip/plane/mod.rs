@@ -22,12 +22,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::b2bua::AnchorRef;
 use super::transport;
 use super::way::Protocol;
-use crate::config::Config;
+use crate::config::{Config, Sip};
 use crate::net::server::{Server, StartError};
 use crate::observe::Observer;
 use crate::relay::AnchorNews;
@@ -86,26 +87,17 @@ impl Plane {
     ) -> Result<Option<Plane>, StartError> {
         let Some(sip) = &config.sip else { return Ok(None) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-        let transport = super::setup::transport(config, sip, server.in_memory())?;
-        let (transport, events) = {
-            let _inside = runtime.enter();
-            transport::Transport::start(transport, &super::setup::listeners(sip)).map_err(sip_error)?
-        };
-        let listening = transport.listening().to_vec();
-        let setup = Setup::of(config, sip, server, &listening);
-        let seeds = [crate::net::server::random::<32>()?, crate::net::server::random::<32>()?];
         let (orders, order) = mpsc::channel(ORDERS);
-        let parts = driver::Parts {
-            setup,
-            seeds,
-            transport,
-            events,
-            news: news.0,
-            orders: order,
-            shards: server.shards.clone(),
-            shared: server.shared.clone(),
-            observer,
+        let opened = Plane::open(&runtime, (config, sip), server, (news, order), observer);
+        let parts = match opened {
+            Ok(parts) => parts,
+            Err(error) => {
+                // Dropped here, within the process's own runtime, it would panic.
+                runtime.shutdown_background();
+                return Err(error);
+            }
         };
+        let listening = parts.transport.listening().to_vec();
         let body = move || {
             let local = tokio::task::LocalSet::new();
             runtime.block_on(local.run_until(driver::run(parts)));
@@ -114,6 +106,34 @@ impl Plane {
         };
         let thread = std::thread::Builder::new().name("sip".to_owned()).spawn(body).map_err(StartError::Thread)?;
         Ok(Some(Plane { orders, thread, listening }))
+    }
+
+    /// Binds the listeners, and gathers what the thread needs.
+    fn open(
+        runtime: &Runtime,
+        (config, sip): (&Config, &Sip),
+        server: &Server,
+        (news, orders): (News, mpsc::Receiver<Order>),
+        observer: Observer,
+    ) -> Result<driver::Parts, StartError> {
+        let transport = super::setup::transport(config, sip, server.in_memory())?;
+        let (transport, events) = {
+            let _inside = runtime.enter();
+            transport::Transport::start(transport, &super::setup::listeners(sip)).map_err(sip_error)?
+        };
+        let setup = Setup::of(config, sip, server, transport.listening());
+        let seeds = [crate::net::server::random::<32>()?, crate::net::server::random::<32>()?];
+        Ok(driver::Parts {
+            setup,
+            seeds,
+            transport,
+            events,
+            news: news.0,
+            orders,
+            shards: server.shards.clone(),
+            shared: server.shared.clone(),
+            observer,
+        })
     }
 
     /// Makes what may change without a restart effective, for calls that begin from now on; certificates and bounds too.

@@ -187,9 +187,14 @@ impl Transport {
     }
 }
 
+/// Octets of datagrams that may wait in the system while this thread does something else.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
+    // What the system allows of it; the usual buffer holds 30 ms of 500 calls a second.
+    socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
     let socket = UdpSocket::from_std(socket)?;
     let address = socket.local_addr()?;
     Ok((socket, address))
@@ -249,5 +254,19 @@ impl Dialer {
     /// Counts a fault that was found later, and answers it where it may be answered.
     pub fn refuse(&self, flow: &Flow, fault: Fault, echo: Option<Box<Echo>>) {
         self.0.refuse(flow, &Broken { fault, echo });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn datagrams_have_all_the_room_that_the_system_gives() {
+        let (socket, _) = bind_udp(([127, 0, 0, 1], 0).into()).unwrap();
+        let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        // Linux doubles what it is asked for.
+        assert_eq!(socket2::SockRef::from(&socket).recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER.min(most));
     }
 }
