@@ -77,7 +77,7 @@ fn who_is_refused_has_nothing_kept_for_it() {
         assert!(scene.b2bua.transactions().is_empty() && scene.b2bua.servers.is_empty());
     }
     scene.silence();
-    assert_eq!(scene.b2bua.next_timeout(), None);
+    scene.nothing_left();
 }
 
 /// Bo's second phone answers while the relay is being told what the first one said.
