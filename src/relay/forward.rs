@@ -85,8 +85,8 @@ impl Relay {
             return self.refuse(id, &head, Refusal::Poisoned(status), now);
         }
         let announced = head.byte_range().and_then(|r| r.total);
-        let most = [self.settings.limits.max_message, source.turn.most()].into_iter().flatten().min();
-        if most.is_some_and(|most| announced.is_some_and(|total| total > most)) {
+        let exceeds = |most: Option<u64>| most.is_some_and(|most| announced.is_some_and(|total| total > most));
+        if exceeds(self.settings.limits.max_message) || exceeds(source.turn.most()) {
             return self.refuse(id, &head, Refusal::TooLarge, now);
         }
         if self.settings.require_signed && has_body && !is_signed(head.content_type()) {
@@ -226,8 +226,8 @@ impl Relay {
         let Some(source) = self.sources.get_mut(source_id) else {
             return self.abandon_chunk(id, Refusal::NoSession, now);
         };
-        let most = [self.settings.limits.max_message, source.turn.most()].into_iter().flatten().min();
-        if most.is_some_and(|most| reaches > most) {
+        let passed = |most: Option<u64>| most.is_some_and(|most| reaches > most);
+        if passed(self.settings.limits.max_message) || passed(source.turn.most()) {
             return self.refuse_running(id, source_id, serial, Refusal::TooLarge, now);
         }
         match source.target {
