@@ -33,11 +33,18 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
-        let extra = "[[sip.listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\n\
+        Scene::with("")
+    }
+
+    /// With these lines in `[sip.media]`.
+    fn with(media: &str) -> Scene {
+        let extra = format!(
+            "[[sip.listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"udp\"\n\
              [[sip.listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"tcp\"\n\
-             [sip.media]\naccept_loopback = true\nmedia_timeout = \"10min\"\n";
-        let mut relay =
-            Relay::start(&Authority::new(), &Wish { extra, log: "warn,chappe::run=info", ..Wish::default() });
+             [sip.media]\naccept_loopback = true\n{media}"
+        );
+        let wish = Wish { extra: &extra, log: "warn,chappe::run=info", ..Wish::default() };
+        let mut relay = Relay::start(&Authority::new(), &wish);
         let (udp, tcp) = (relay.sip("UDP"), relay.sip("TCP"));
         Scene { relay, udp, tcp }
     }
@@ -220,7 +227,7 @@ mod long {
     #[ignore = "takes two minutes: tests/long.sh"]
     async fn ten_thousand_dialogs_stand(#[values(Udp, Tcp)] transport: Transport) {
         let _alone = ALONE.lock().await;
-        let scene = Scene::new();
+        let scene = Scene::with("media_timeout = \"10min\"");
         let mut pair = Pair::new(&scene, Tcp).await;
         let call = pair.call(0).await;
         let storm = Storm { rate: 500, calls: 5_000, hold: Duration::from_secs(30) };
