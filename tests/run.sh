@@ -45,10 +45,11 @@ interop() {
     run_tests --release --test interop -- --include-ignored
 }
 
-# The peers of the control plane's tests among themselves, then with Chappe between them. They mostly wait for each other.
+# SIPp, Kamailio and baresip with Chappe between them; they mostly wait for each other. That they get on among themselves is
+# a stage of tests/long.sh.
 sip_peers() {
     as_root tests/sip/install.sh
-    run_tests --release --test sip_peers --test sip_anchored -- --include-ignored --test-threads=4
+    run_tests --release --test sip_anchored -- --include-ignored --test-threads=4
     run_tests --release --test sip_storm -- --include-ignored --skip long::
 }
 
