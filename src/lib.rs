@@ -26,3 +26,4 @@ pub mod observe;
 pub mod relay;
 pub mod sdp;
 pub mod sip;
+mod slack;

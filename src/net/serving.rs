@@ -180,8 +180,8 @@ impl Shard {
                 }
                 !rests
             });
+            relay.shrink();
             if self.awake.borrow().len() < before {
-                relay.shrink();
                 self.awake.borrow_mut().shrink_to_fit();
                 super::engine::shrink();
             }

@@ -178,6 +178,11 @@ impl Anchor {
         &mut self.legs[side as usize]
     }
 
+    /// Whether it counts on being called then.
+    pub(super) fn is_armed_for(&self, at: Moment) -> bool {
+        self.timer_at == at
+    }
+
     fn tokens(&self) -> Vec<TokenId> {
         self.legs.iter().flat_map(Leg::tokens).collect()
     }

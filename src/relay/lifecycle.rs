@@ -7,13 +7,17 @@ use super::flow::FlowId;
 use super::link::{CloseReason, DialFailure, Frame, LinkId, Meta, Phase, Probation, RelayIdentity};
 use super::session::{SessionEnd, TokenId};
 use super::source::{Source, SourceId, Target};
+use super::timer::Owner;
 use super::{Event, Link, Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{Status, Uri};
 use crate::sdp::Fingerprint;
+use crate::slack::Slack;
 
 /// Last frames of a link that is to close have this long to leave.
 const FLUSH: Duration = Duration::from_secs(5);
+/// Deadlines that nobody counts on any more are not looked for among so few.
+const FEW_TIMERS: usize = 256;
 /// An ended source is kept for the reports on its last chunks: longer than an answer is waited for, with the longest pause.
 const RETIREMENT: Duration = Duration::from_secs(100);
 
@@ -154,14 +158,40 @@ impl Relay {
         }
     }
 
-    /// Gives back what many links together have needed at their busiest: to be called when some of them have come to rest.
+    /// Gives back what many links and sessions together have needed at their busiest: to be called now and then.
     pub fn shrink(&mut self) {
         self.pendings.shrink();
         self.sources.shrink();
         self.flows.shrink();
         self.links.shrink();
         self.anchors.shrink();
-        self.timers.shrink();
+        self.shrink_timers();
+        self.sessions.give_back();
+        self.next_hops.give_back();
+        self.relays.give_back();
+        self.redirects.give_back();
+        self.forwarding.give_back();
+        self.abroad.give_back();
+        self.lost.give_back();
+        self.outputs.give_back();
+        self.touched.give_back();
+        self.resumable.give_back();
+        self.dirty.give_back();
+        self.held.give_back();
+        self.retiring.give_back();
+        self.retired.give_back();
+        self.abandoned.give_back();
+    }
+
+    fn shrink_timers(&mut self) {
+        let (links, sessions, anchors, pendings) = (&self.links, &self.sessions, &self.anchors, &self.pendings);
+        let owners = links.len() + sessions.len() + anchors.len() + pendings.len();
+        self.timers.shrink(FEW_TIMERS + 2 * owners, |at, owner| match owner {
+            Owner::Link(link) => links.get(link).is_some_and(|l| l.timer_at == at),
+            Owner::Anchor(anchor) => anchors.get(anchor).is_some_and(|a| a.is_armed_for(at)),
+            Owner::Session(token) => sessions.contains_key(&token),
+            Owner::Failing(pending) => pendings.contains(pending),
+        });
     }
 
     /// The connection is gone.

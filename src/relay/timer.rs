@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 use super::link::LinkId;
 use super::session::TokenId;
 use crate::moment::Moment;
+use crate::slack::Slack;
 
 /// Whose deadline it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,9 +31,13 @@ impl Timers {
         self.heap.push(Reverse((at, owner)));
     }
 
-    /// Gives back the room that a busy time has needed.
-    pub(super) fn shrink(&mut self) {
-        self.heap.shrink_to_fit();
+    /// Takes out the entries that no owner counts on any more, if there are more than `most` in all, and gives back the room
+    /// that a busy time has needed. Else the deadlines of all that has come and gone would stay until they pass.
+    pub(super) fn shrink(&mut self, most: usize, counts: impl Fn(Moment, Owner) -> bool) {
+        if self.heap.len() > most {
+            self.heap.retain(|Reverse((at, owner))| counts(*at, *owner));
+        }
+        self.heap.give_back();
     }
 
     /// The next deadline, if any.

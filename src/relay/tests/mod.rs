@@ -3,6 +3,7 @@
 mod admission;
 mod anchor;
 mod auth;
+mod calm;
 mod chaos;
 mod chunk;
 mod clocks;

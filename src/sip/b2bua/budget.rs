@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::moment::Moment;
+use crate::slack::Slack;
 
 /// The time in which failures count together.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -31,6 +32,11 @@ impl Budget {
             (*since, *failures) = (now, 0);
         }
         *failures = failures.saturating_add(1);
+    }
+
+    /// Gives back the room that a busy time has needed.
+    pub(super) fn slim(&mut self) {
+        self.spent.give_back();
     }
 
     /// How long this caller has to wait, if it has spent all of `most`.

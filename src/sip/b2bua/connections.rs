@@ -6,6 +6,7 @@ use super::call::Leg;
 use super::{B2bua, CallKey};
 use crate::relay::Side;
 use crate::sip::way::{FlowId, Target, Way};
+use crate::slack::Slack;
 
 /// Which legs hang on which connection: each on one at most.
 #[derive(Debug, Default)]
@@ -31,6 +32,12 @@ impl Connections {
                 self.0.remove(flow);
             }
         }
+    }
+
+    /// Gives back the room that a busy time has needed.
+    pub(super) fn slim(&mut self) {
+        self.0.give_back();
+        self.0.values_mut().for_each(Slack::give_back);
     }
 
     #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::dialog::DialogKey;
 use crate::moment::Moment;
+use crate::slack::Slack;
 
 /// A BYE that crosses ours comes within 64 times T1.
 const REMEMBERED: Duration = Duration::from_secs(32);
@@ -40,6 +41,12 @@ impl Ended {
         while self.next().is_some_and(|at| at <= now) {
             self.forget_first();
         }
+    }
+
+    /// Gives back the room that a busy time has needed.
+    pub(super) fn slim(&mut self) {
+        self.keys.give_back();
+        self.order.give_back();
     }
 
     /// When there is something to forget.

@@ -72,6 +72,7 @@ use crate::relay::{AnchorError, AnchorNews, AnchorWish, LegTerms, Reserved, Sess
 use crate::sip::message::{Message, Request};
 use crate::sip::transaction::{self, ClientId, ServerId, Transactions, Unsent};
 use crate::sip::way::{FlowId, Target, Way};
+use crate::slack::Slack;
 
 /// A call of ours.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -292,6 +293,22 @@ impl B2bua {
     pub fn reconfigure(&mut self, settings: Settings, transactions: &transaction::Settings) {
         self.settings = settings;
         self.transactions.reconfigure(transactions.most, transactions.timer_c);
+    }
+
+    /// Gives back the room that a busy time has needed: to be called now and then.
+    pub fn slim(&mut self) {
+        self.transactions.slim();
+        self.calls.give_back();
+        self.dialogs.give_back();
+        self.asked.give_back();
+        self.ended.slim();
+        self.admitting.give_back();
+        self.servers.give_back();
+        self.clients.give_back();
+        self.anchors.give_back();
+        self.connections.slim();
+        self.budget.slim();
+        self.outputs.give_back();
     }
 
     /// No new calls: 503 from now on.

@@ -23,6 +23,7 @@ use crate::sip::routing::Resting;
 use crate::sip::transaction::{ClientId, Unsent};
 use crate::sip::transport::{Dialer, Event, Flow, Transport};
 use crate::sip::way::{FlowId, Target};
+use crate::slack::Slack;
 
 /// Results of tasks that wait for the loop.
 const DONE: usize = 4096;
@@ -30,6 +31,8 @@ const DONE: usize = 4096;
 const BATCH: usize = 64;
 /// How often gauges and counters are copied.
 const TICK: Duration = Duration::from_secs(1);
+/// How often room is given back that a busy time has needed.
+const REST: Duration = Duration::from_secs(10);
 /// Time for BYEs at the end.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -117,6 +120,7 @@ pub(super) async fn run(parts: Parts) {
         transport,
     };
     let mut tick = tokio::time::interval(TICK);
+    let mut idle = tokio::time::interval(REST);
     let stopped = loop {
         let next = driver.b2bua.next_timeout().map(|at| driver.shared.clock.instant(at));
         let far = tokio::time::Instant::now() + Duration::from_secs(3600);
@@ -145,6 +149,7 @@ pub(super) async fn run(parts: Parts) {
                 driver.b2bua.timeout(now);
             }
             _ = tick.tick() => driver.metrics.copy(&driver.b2bua, &driver.observer),
+            _ = idle.tick() => driver.slim(),
         }
         driver.perform();
     };
@@ -170,6 +175,12 @@ pub(super) async fn run(parts: Parts) {
 impl Driver {
     pub(super) fn now(&self) -> crate::moment::Moment {
         self.shared.clock.now()
+    }
+
+    fn slim(&mut self) {
+        self.b2bua.slim();
+        self.streams.give_back();
+        self.ended.give_back();
     }
 
     fn take_more(&mut self, events: &mut mpsc::Receiver<Event>) {

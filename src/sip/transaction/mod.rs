@@ -48,6 +48,7 @@ pub use settings::Settings;
 use super::message::Message;
 use super::way::FlowId;
 use crate::moment::Moment;
+use crate::slack::Slack;
 use client::Client;
 use outside::Outside;
 use server::Server;
@@ -153,6 +154,20 @@ impl Transactions {
     /// Transactions that others began, those that only absorb repetitions among them.
     pub fn servers(&self) -> usize {
         self.servers.len()
+    }
+
+    /// Gives back the room that a busy time has needed: to be called now and then.
+    pub fn slim(&mut self) {
+        self.clients.give_back();
+        self.servers.give_back();
+        self.outside.names.give_back();
+        self.outside.outputs.give_back();
+    }
+
+    /// Entries that the tables have room for.
+    #[cfg(test)]
+    pub(in crate::sip) fn room(&self) -> usize {
+        self.clients.capacity() + self.servers.capacity() + self.outside.names.capacity()
     }
 
     /// All transactions.
