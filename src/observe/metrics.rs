@@ -8,6 +8,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use dashmap::DashSet;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -27,6 +28,8 @@ static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, 
 pub struct Exporter {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    /// Families whose HELP the recorder has: it keeps whatever it is told until somebody asks.
+    described: DashSet<&'static str>,
     counted_elsewhere: ArcSwap<String>,
     sip: ArcSwap<String>,
 }
@@ -37,7 +40,13 @@ impl Exporter {
     pub fn new() -> Exporter {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
-        let exporter = Exporter { recorder, handle, counted_elsewhere: ArcSwap::default(), sip: ArcSwap::default() };
+        let exporter = Exporter {
+            recorder,
+            handle,
+            described: DashSet::new(),
+            counted_elsewhere: ArcSwap::default(),
+            sip: ArcSwap::default(),
+        };
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         series::begin(&exporter, started);
         exporter
@@ -88,19 +97,23 @@ impl Exporter {
 
     /// Sets a counter to the value counted so far.
     pub(super) fn counter(&self, family: Family, labels: &[(&'static str, Word)], value: u64) {
-        self.recorder.describe_counter(family.0.into(), None, family.1.into());
+        self.describe(family);
         self.recorder.register_counter(&key(family, labels), &METADATA).absolute(value);
     }
 
     /// Sets a gauge.
     pub(super) fn gauge(&self, family: Family, labels: &[(&'static str, Word)], value: f64) {
-        self.recorder.describe_gauge(family.0.into(), None, family.1.into());
+        if self.described.insert(family.0) {
+            self.recorder.describe_gauge(family.0.into(), None, family.1.into());
+        }
         self.recorder.register_gauge(&key(family, labels), &METADATA).set(value);
     }
 
-    /// Describes a counter that only events raise.
+    /// Describes a counter, once.
     pub(super) fn describe(&self, family: Family) {
-        self.recorder.describe_counter(family.0.into(), None, family.1.into());
+        if self.described.insert(family.0) {
+            self.recorder.describe_counter(family.0.into(), None, family.1.into());
+        }
     }
 }
 
