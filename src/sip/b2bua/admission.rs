@@ -1,5 +1,6 @@
 //! Requests as they come: those in a dialog find their call, those that begin something are looked at (RFC 3261 section 8.2).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::body;
@@ -164,7 +165,7 @@ impl B2bua {
         let body = sdp::Origin::new(self.random.next_u64() >> 1, our).issue(draft);
         let mut response = Response::to(request, 200, phrase(200));
         self.tag(&mut response);
-        response.headers.push("Contact", self.settings.contacts.value(flow.protocol, flow.remote.is_ipv6()));
+        response.headers.push("Contact", self.settings.listeners.contact(&Way::Flow(flow)));
         copied::introduce(&Headers::default(), &mut response.headers);
         response.headers.push("Accept", "application/sdp, multipart/related, multipart/mixed");
         response.headers.push("Content-Type", "application/sdp");
@@ -185,7 +186,7 @@ impl B2bua {
         if let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {
             return self.turn_away(server, &request, (422, vec![("Min-SE", small.min_se())]), now);
         }
-        let contact = self.settings.contacts.value(flow.protocol, flow.remote.is_ipv6());
+        let contact = self.settings.listeners.contact(&Way::Flow(flow));
         let tag = self.token();
         if Dialog::answering(&request, &tag, &contact).is_err() {
             return self.turn_away(server, &request, (400, Vec::new()), now);
@@ -205,9 +206,8 @@ impl B2bua {
         // Where a stranger's call goes is not the stranger's to say.
         let stranger = admission.realm.is_some();
         let routes = list::all(&request.headers, "Route").filter(|_| !stranger).map(str::to_owned).collect();
-        let nowhere = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
         let mut call = Call {
-            legs: [Leg::new(nowhere.clone(), contact.clone()), Leg::new(nowhere, contact)],
+            legs: [Leg::new(back_to(flow), contact.clone()), Leg::new(back_to(flow), contact)],
             media,
             open: None,
             exchanges: 0,
@@ -304,15 +304,20 @@ impl B2bua {
 /// Back where a request came from.
 pub(super) fn reply_way(flow: FlowId) -> Way {
     match flow.protocol {
-        Protocol::Udp => Way::Target(Target { protocol: Protocol::Udp, address: flow.remote, name: None }),
+        Protocol::Udp => back_to(flow),
         Protocol::Tcp | Protocol::Tls => Way::Flow(flow),
     }
 }
 
+/// Where the other end of a flow is, from the listener that it came to.
+pub(super) fn back_to(FlowId { protocol, local, remote, .. }: FlowId) -> Way {
+    Way::Target(Target { protocol, address: remote, name: None, from: Some(local) })
+}
+
 /// Where a URI leads, if no name has to be asked for.
-pub(super) fn numeric(uri: &str, usual: Protocol) -> Option<Target> {
+pub(super) fn numeric(uri: &str, usual: Protocol, from: Option<SocketAddr>) -> Option<Target> {
     let uri = Uri::parse(uri)?;
     let protocol = uri.protocol().ok()?.unwrap_or(usual);
     let address = (uri.address()?, uri.port.unwrap_or(protocol.default_port())).into();
-    Some(Target { protocol, address, name: None })
+    Some(Target { protocol, address, name: None, from })
 }

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::call::Leg;
-use super::{B2bua, CallKey};
+use super::{B2bua, CallKey, admission};
 use crate::relay::Side;
-use crate::sip::way::{FlowId, Target, Way};
+use crate::sip::way::{FlowId, Way};
 
 /// Which legs hang on which connection: each on one at most.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl B2bua {
     pub(super) fn leave_connection(&mut self, flow: FlowId) {
         for (key, side) in self.connections.0.remove(&flow).unwrap_or_default() {
             let Some(leg) = self.calls.get_mut(&key).map(|call| call.leg_mut(side)) else { continue };
-            leg.way = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
+            leg.way = admission::back_to(flow);
             self.refresh_way(key, side);
         }
     }

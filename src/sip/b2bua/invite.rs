@@ -34,8 +34,9 @@ impl B2bua {
         let family = if target.address.is_ipv6() { Family::V6 } else { Family::V4 };
         call.media.signalled(Side::B, family, target.protocol == Protocol::Tls);
         let leg = call.leg_mut(Side::B);
-        leg.contact = self.settings.contacts.value(target.protocol, target.address.is_ipv6());
-        self.connections.turn(leg, (key, Side::B), Way::Target(target));
+        let way = Way::Target(self.settings.listeners.aim(target));
+        leg.contact = self.settings.listeners.contact(&way);
+        self.connections.turn(leg, (key, Side::B), way);
         true
     }
 

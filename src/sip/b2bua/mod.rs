@@ -60,7 +60,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 pub use event::{CallEvent, CallRecord, Cause, EndedBy};
 pub use media::{AnchorRef, MediaSettings};
-pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Settings};
+pub use settings::{Admission, Forks, Refusal, Routed, Settings};
 
 use self::budget::Budget;
 use self::call::{Asked, Call, Owner, Served};
@@ -420,8 +420,8 @@ impl B2bua {
     pub fn located(&mut self, call: CallKey, side: Side, target: Option<Target>) {
         let Some(leg) = self.calls.get_mut(&call).map(|call| call.leg_mut(side)) else { return };
         // A connection that has come meanwhile is better than what a name leads to.
-        if let (Way::Target(_), Some(target)) = (&leg.way, target) {
-            leg.way = Way::Target(target);
+        if let (Way::Target(before), Some(target)) = (&leg.way, target) {
+            leg.way = Way::Target(self.settings.listeners.aim(Target { from: before.from, ..target }));
         }
     }
 }

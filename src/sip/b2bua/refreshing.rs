@@ -66,7 +66,8 @@ impl B2bua {
         }
         let leg = call.leg_mut(side);
         let (Some(dialog), Way::Target(before)) = (leg.dialog.as_ref(), &leg.way) else { return };
-        match numeric(dialog.next_hop(), before.protocol) {
+        let target = numeric(dialog.next_hop(), before.protocol, before.from).map(|it| self.settings.listeners.aim(it));
+        match target {
             Some(target) if before.protocol == Protocol::Udp && target.protocol == Protocol::Udp => {
                 let behind = dialog.next_hop() == dialog.remote_target() && target.address.ip() != before.address.ip();
                 if !behind || side == Side::B {

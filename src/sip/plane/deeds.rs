@@ -57,10 +57,12 @@ impl Driver {
         let sent = match &way {
             Way::Flow(id) if id.protocol == Protocol::Udp => self.datagram(id.local, id.remote, octets.clone()),
             Way::Flow(id) => self.on_stream(id, octets.clone()),
-            Way::Target(target) if target.protocol == Protocol::Udp => match self.dialer.udp_local(target.address) {
-                Some(local) => self.datagram(local, target.address, octets.clone()),
-                None => Err(SendError::NoListener),
-            },
+            Way::Target(target) if target.protocol == Protocol::Udp => {
+                match self.setup.b2bua.listeners.aim(target.clone()).from {
+                    Some(local) => self.datagram(local, target.address, octets.clone()),
+                    None => Err(SendError::NoListener),
+                }
+            }
             Way::Target(target) => return self.dial(octets, target.clone(), of),
         };
         if let (Err(error), Some(client)) = (sent, of) {

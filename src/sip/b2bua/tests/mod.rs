@@ -7,6 +7,7 @@ mod early;
 mod ending;
 mod forks;
 mod glare;
+mod listeners;
 mod media_ends;
 mod offers;
 mod passing;

@@ -10,13 +10,13 @@ use crate::moment::Moment;
 use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Side};
 use crate::sdp::{Fingerprint, Rules};
 use crate::sip::b2bua::session_timer::Wishes;
-use crate::sip::b2bua::settings::Contact;
 use crate::sip::b2bua::{
-    Admission, AnchorRef, B2bua, CallEvent, CallKey, Contacts, Forks, MediaSettings, Output, Refusal, Routed, Settings,
+    Admission, AnchorRef, B2bua, CallEvent, CallKey, Forks, MediaSettings, Output, Refusal, Routed, Settings,
 };
 use crate::sip::framing;
+use crate::sip::listeners::Listener;
 use crate::sip::message::{Message, NameAddr, Request, Response, cseq};
-use crate::sip::transaction::{self, SentBy, Unsent};
+use crate::sip::transaction::{self, Unsent};
 use crate::sip::way::{FlowId, Protocol, Target, Way};
 
 pub(super) const ANA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 5060);
@@ -24,12 +24,13 @@ pub(super) const BO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net:
 /// Where a call goes that Bo's first address does not take.
 pub(super) const BO_TOO: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 3)), 5060);
-const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 20)), 5060);
+pub(super) const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 20)), 5060);
 
 /// What left for somebody.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) to: SocketAddr,
+    pub(super) way: Way,
     pub(super) message: Message,
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Scene {
     /// What legs were told of their ends' paths.
     pub(super) terms: Vec<(Side, String)>,
     branch: u32,
+    /// Which listener of ours hears what is said.
+    pub(super) local: SocketAddr,
     connected: Vec<FlowId>,
     /// Names whose place was asked for.
     pub(super) located: Vec<String>,
@@ -69,14 +72,16 @@ pub(super) struct Scene {
     pub(super) rested: Vec<SocketAddr>,
 }
 
+/// A listener that is called what it is bound to.
+pub(super) fn listener(protocol: Protocol, bound: SocketAddr) -> Listener {
+    Listener { protocol, bound, host: bound.ip().to_string(), port: bound.port() }
+}
+
 fn settings() -> Settings {
     let authority = |scheme, port| Authority { scheme, host: "203.0.113.20".to_owned(), port };
     Settings {
         host: "gate.example".to_owned(),
-        contacts: Contacts(vec![
-            Contact { protocol: Protocol::Udp, is_ipv6: false, host: "203.0.113.20:5060".to_owned() },
-            Contact { protocol: Protocol::Tcp, is_ipv6: false, host: "203.0.113.20:5060".to_owned() },
-        ]),
+        listeners: [Protocol::Udp, Protocol::Tcp].map(|protocol| listener(protocol, US)).into_iter().collect(),
         media: MediaSettings {
             rules: Rules::default(),
             secure_fingerprints: false,
@@ -104,9 +109,9 @@ impl Scene {
         core.authorities.clone_from(&settings.media.authorities);
         // Addresses for documentation are forbidden otherwise.
         core.policy.allow.extend(["192.0.2.0/24", "198.51.100.0/24"].map(|net| net.parse().unwrap()));
-        let sent_by = SentBy::new("203.0.113.20:5060").unwrap();
+        let listeners = settings.listeners.clone();
         Scene {
-            b2bua: B2bua::new(settings, transaction::Settings::new(sent_by), [7; 32]),
+            b2bua: B2bua::new(settings, transaction::Settings::new(listeners), [7; 32]),
             relay: Relay::new(Arc::new(core), 0, [8; 32]),
             now: Moment::from_nanos(1 << 40),
             sent: VecDeque::new(),
@@ -132,6 +137,7 @@ impl Scene {
             withdrawn: Vec::new(),
             terms: Vec::new(),
             branch: 0,
+            local: US,
             connected: Vec::new(),
             located: Vec::new(),
             rested: Vec::new(),
@@ -144,14 +150,14 @@ impl Scene {
     pub(super) fn flow_of(&self, from: SocketAddr) -> FlowId {
         match self.connected.iter().find(|flow| flow.remote == from) {
             Some(flow) => *flow,
-            None => FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 },
+            None => FlowId { protocol: Protocol::Udp, local: self.local, remote: from, number: 0 },
         }
     }
 
     /// Somebody is connected from there.
     pub(super) fn connect(&mut self, from: SocketAddr) -> FlowId {
         let number = self.connected.len() as u64 + 1;
-        self.connected.push(FlowId { protocol: Protocol::Tcp, local: US, remote: from, number });
+        self.connected.push(FlowId { protocol: Protocol::Tcp, local: self.local, remote: from, number });
         self.flow_of(from)
     }
 
@@ -425,7 +431,7 @@ impl Scene {
             Output::Locate { call, side, uri } => {
                 self.located.push(uri);
                 let address = if side == Side::A { ANA } else { BO_TOO };
-                let target = Target { protocol: Protocol::Tcp, address, name: None };
+                let target = Target { protocol: Protocol::Tcp, address, name: None, from: None };
                 self.b2bua.located(call, side, Some(target));
             }
             Output::Rest { target } => self.rested.push(target.address),
@@ -460,7 +466,8 @@ impl Scene {
     }
 
     fn route(&mut self, call: CallKey) {
-        let target = |address: &SocketAddr| Target { protocol: Protocol::Udp, address: *address, name: None };
+        let target =
+            |address: &SocketAddr| Target { protocol: Protocol::Udp, address: *address, name: None, from: None };
         let targets: Vec<Target> = self.targets.iter().map(target).collect();
         let result = match targets.is_empty() {
             true => Err(Refusal { status: 404, headers: Vec::new() }),
@@ -479,6 +486,6 @@ impl Scene {
         }
         let framed = framing::datagram(octets, US, &framing::Limits::default());
         let message = framed.expect("a message").expect("a good message");
-        self.sent.push_back(Sent { to, message: Message::read(&message) });
+        self.sent.push_back(Sent { to, way: way.clone(), message: Message::read(&message) });
     }
 }

@@ -150,5 +150,5 @@ fn back(arrival: &Arrival) -> Option<Box<Target>> {
     let address = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(protocol.default_port()));
     let is_name = !via.host.starts_with('[') && via.host.parse::<IpAddr>().is_err();
     let name = (protocol == Protocol::Tls && is_name).then(|| via.host.as_str().into());
-    protocol.is_reliable().then(|| Box::new(Target { protocol, address, name }))
+    protocol.is_reliable().then(|| Box::new(Target { protocol, address, name, from: Some(flow.local) }))
 }
