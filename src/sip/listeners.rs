@@ -82,13 +82,18 @@ impl Listeners {
         self.0.iter().rev().max_by_key(|listener| listener.suits(protocol, from, remote))
     }
 
-    /// The value of Contact toward somebody who is reached in this way.
-    pub fn contact(&self, way: &Way) -> String {
-        match self.of(way) {
+    /// The value of Contact toward somebody who is reached in this way. A `sips` URI, where one is due, names a listener with
+    /// TLS; none if there is no such (RFC 3261 sections 8.1.1.8, 12.1.1).
+    pub fn contact(&self, way: &Way, secure: bool) -> Option<String> {
+        if secure {
+            let own = self.choose(Protocol::Tls, way.local(), way.remote()).filter(|own| own.protocol == Protocol::Tls);
+            return own.map(|own| format!("<sips:{}>", own.place()));
+        }
+        Some(match self.of(way) {
             Some(own) if own.protocol == Protocol::Udp => format!("<sip:{}>", own.place()),
             Some(own) => format!("<sip:{};transport={}>", own.place(), own.protocol.param()),
             None => "<sip:localhost>".to_owned(),
-        }
+        })
     }
 
     /// The Via of a request that goes this way. `rport` asks for the port that a NAT has made of ours (RFC 3581 section 3).
@@ -176,7 +181,7 @@ mod tests {
     #[case::beside_it(Way::Target(target(Protocol::Tcp, "192.0.2.1:9", Some("10.2.0.7:5070"))), "10.2.0.7:5080")]
     fn a_way_has_the_listener_that_it_names(#[case] way: Way, #[case] place: &str) {
         assert_eq!(ours().via(&way, "b").split([' ', ';']).nth(1), Some(place));
-        assert!(ours().contact(&way).contains(place));
+        assert!(ours().contact(&way, false).is_some_and(|contact| contact.contains(place)));
     }
 
     #[rstest]
@@ -207,7 +212,18 @@ mod tests {
         let aimed = udp.aim(target(Protocol::Tcp, "10.1.0.9:5060", Some("10.1.0.7:5060")));
         assert_eq!(aimed.from, None);
         assert_eq!(udp.via(&Way::Target(aimed.clone()), "b"), "SIP/2.0/TCP 10.1.0.7:5060;branch=b");
-        assert_eq!(udp.contact(&Way::Target(aimed)), "<sip:10.1.0.7:5060>");
+        assert_eq!(udp.contact(&Way::Target(aimed.clone()), false).as_deref(), Some("<sip:10.1.0.7:5060>"));
+        assert_eq!(udp.contact(&Way::Target(aimed), true), None);
+    }
+
+    /// RFC 3261 section 26.2.2: whatever carries the request, a secure Contact leads to TLS.
+    #[test]
+    fn a_secure_contact_is_that_of_a_listener_with_tls() {
+        for way in
+            [flow(Protocol::Tls, "10.2.0.7:5061", "192.0.2.1:9"), flow(Protocol::Udp, "10.2.0.7:5060", "192.0.2.1:9")]
+        {
+            assert_eq!(ours().contact(&way, true).as_deref(), Some("<sips:sip.example:5061>"));
+        }
     }
 
     #[test]

@@ -31,6 +31,11 @@ fn busy() -> Answer {
     (503, vec![("Retry-After", "10".to_owned())])
 }
 
+/// No listener of ours could stand in a `sips` Contact (RFC 5630 section 5.3).
+fn insecure(host: &str) -> Answer {
+    (480, vec![("Warning", format!("380 {host} \"SIPS Not Allowed\""))])
+}
+
 /// How deep bodies are looked into (ADV-S13).
 pub(super) const BODY: body::Limits = body::Limits { depth: 3, parts: 64 };
 
@@ -165,7 +170,10 @@ impl B2bua {
         let body = sdp::Origin::new(self.random.next_u64() >> 1, our).issue(draft);
         let mut response = Response::to(request, 200, phrase(200));
         self.tag(&mut response);
-        response.headers.push("Contact", self.settings.listeners.contact(&Way::Flow(flow)));
+        let contact = |secure| self.settings.listeners.contact(&Way::Flow(flow), secure);
+        if let Some(contact) = contact(is_secure(&request.uri)).or_else(|| contact(false)) {
+            response.headers.push("Contact", contact);
+        }
         copied::introduce(&Headers::default(), &mut response.headers);
         response.headers.push("Accept", "application/sdp, multipart/related, multipart/mixed");
         response.headers.push("Content-Type", "application/sdp");
@@ -186,7 +194,9 @@ impl B2bua {
         if let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {
             return self.turn_away(server, &request, (422, vec![("Min-SE", small.min_se())]), now);
         }
-        let contact = self.settings.listeners.contact(&Way::Flow(flow));
+        let Some(contact) = self.settings.listeners.contact(&Way::Flow(flow), wants_secure(&request)) else {
+            return self.turn_away(server, &request, insecure(&self.settings.host), now);
+        };
         let tag = self.token();
         if Dialog::answering(&request, &tag, &contact).is_err() {
             return self.turn_away(server, &request, (400, Vec::new()), now);
@@ -264,7 +274,11 @@ impl B2bua {
         if let Some(protocol) = routed.protocol {
             call.media.demand(Side::B, protocol);
         }
-        self.aim_at_next(key);
+        if !self.aim_at_next(key) {
+            let (status, headers) = insecure(&self.settings.host);
+            let headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            return self.refuse_call(key, status, &headers, Cause::Refused(status), now);
+        }
         self.arm(key);
         self.carry_invite(key, now);
     }
@@ -299,6 +313,18 @@ impl B2bua {
             _ => self.pass(key, side, server, request, now),
         }
     }
+}
+
+/// Whether our Contact in the dialog that a request opens is a `sips` URI (RFC 3261 section 12.1.1).
+fn wants_secure(request: &Request) -> bool {
+    let route = list::all(&request.headers, "Record-Route").next();
+    let further = route.or_else(|| list::all(&request.headers, "Contact").next());
+    is_secure(&request.uri) || further.and_then(NameAddr::read).is_some_and(|it| is_secure(it.uri))
+}
+
+/// Whether it is a `sips` URI.
+pub(super) fn is_secure(uri: &str) -> bool {
+    Uri::parse(uri).is_some_and(|uri| uri.is_secure())
 }
 
 /// Back where a request came from.

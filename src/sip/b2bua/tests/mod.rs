@@ -13,6 +13,7 @@ mod offers;
 mod passing;
 mod property;
 mod scene;
+mod secure;
 mod setup;
 mod strangers;
 mod talk;

@@ -42,6 +42,8 @@ pub(super) struct Scene {
     pub(super) events: Vec<CallEvent>,
     /// Where calls go; none for 404.
     pub(super) targets: Vec<SocketAddr>,
+    /// And by which protocol.
+    pub(super) protocol: Protocol,
     pub(super) routed: Routed,
     pub(super) admission: Result<Admission, Refusal>,
     /// What the core is asked waits for [`Scene::release_core`].
@@ -117,6 +119,7 @@ impl Scene {
             sent: VecDeque::new(),
             events: Vec::new(),
             targets: vec![BO],
+            protocol: Protocol::Udp,
             routed: Routed {
                 targets: Vec::new(),
                 anchor: true,
@@ -156,8 +159,13 @@ impl Scene {
 
     /// Somebody is connected from there.
     pub(super) fn connect(&mut self, from: SocketAddr) -> FlowId {
+        self.connect_by(Protocol::Tcp, from)
+    }
+
+    /// The same by this protocol.
+    pub(super) fn connect_by(&mut self, protocol: Protocol, from: SocketAddr) -> FlowId {
         let number = self.connected.len() as u64 + 1;
-        self.connected.push(FlowId { protocol: Protocol::Tcp, local: self.local, remote: from, number });
+        self.connected.push(FlowId { protocol, local: self.local, remote: from, number });
         self.flow_of(from)
     }
 
@@ -466,8 +474,8 @@ impl Scene {
     }
 
     fn route(&mut self, call: CallKey) {
-        let target =
-            |address: &SocketAddr| Target { protocol: Protocol::Udp, address: *address, name: None, from: None };
+        let protocol = self.protocol;
+        let target = |address: &SocketAddr| Target { protocol, address: *address, name: None, from: None };
         let targets: Vec<Target> = self.targets.iter().map(target).collect();
         let result = match targets.is_empty() {
             true => Err(Refusal { status: 404, headers: Vec::new() }),
