@@ -239,6 +239,7 @@ impl B2bua {
             armed: Moment::FAR,
         };
         self.connections.turn(call.leg_mut(Side::A), (key, Side::A), reply_way(flow));
+        call.leg_mut(Side::A).heard = true;
         self.calls.insert(key, call);
         self.servers.insert(server, Served::Invite { call: key, side: Side::A });
         self.tell(CallEvent::Began);
@@ -297,7 +298,7 @@ impl B2bua {
             return self.answer(server, &request, 500, &[("Retry-After", "1")], now);
         }
         if flow.protocol != Protocol::Udp {
-            self.connections.turn(call.leg_mut(side), (key, side), Way::Flow(flow));
+            self.came_by(key, side, flow);
         }
         if request.headers.first("Max-Forwards").is_some_and(|n| n.trim() == "0") {
             return self.answer(server, &request, 483, &[], now);

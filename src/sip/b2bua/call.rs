@@ -49,6 +49,8 @@ pub(super) struct Leg {
     pub(super) dialog: Option<Dialog>,
     /// How requests reach it.
     pub(super) way: Way,
+    /// Whether a request of the other side has come by this connection.
+    pub(super) heard: bool,
     /// Ours toward it.
     pub(super) contact: String,
     pub(super) timer: Option<SessionTimer>,
@@ -67,6 +69,7 @@ impl Leg {
         Leg {
             dialog: None,
             way,
+            heard: false,
             contact,
             timer: None,
             due: Moment::FAR,

@@ -415,13 +415,4 @@ impl B2bua {
         self.take_news(at, news, now);
         self.work(now);
     }
-
-    /// The answer to [`Output::Locate`].
-    pub fn located(&mut self, call: CallKey, side: Side, target: Option<Target>) {
-        let Some(leg) = self.calls.get_mut(&call).map(|call| call.leg_mut(side)) else { return };
-        // A connection that has come meanwhile is better than what a name leads to.
-        if let (Way::Target(before), Some(target)) = (&leg.way, target) {
-            leg.way = Way::Target(self.settings.listeners.aim(Target { from: before.from, ..target }));
-        }
-    }
 }

@@ -115,7 +115,7 @@ impl Driver {
         tokio::task::spawn_local(async move {
             let found = resolver.targets(&[place], means, false).await;
             let target = found.ok().and_then(|targets| targets.into_iter().next());
-            let _ = done.send(Done::Located(call, side, target)).await;
+            let _ = done.send(Done::Located(call, side, uri, target)).await;
         });
     }
 

@@ -437,10 +437,10 @@ impl Scene {
                 self.route(call);
             }
             Output::Locate { call, side, uri } => {
-                self.located.push(uri);
+                self.located.push(uri.clone());
                 let address = if side == Side::A { ANA } else { BO_TOO };
                 let target = Target { protocol: Protocol::Tcp, address, name: None, from: None };
-                self.b2bua.located(call, side, Some(target));
+                self.b2bua.located(call, side, &uri, Some(target));
             }
             Output::Rest { target } => self.rested.push(target.address),
             Output::LookUp { ticket, uris } => {
