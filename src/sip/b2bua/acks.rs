@@ -8,7 +8,8 @@ use crate::sip::message::{Headers, Request};
 use crate::sip::transaction::ServerId;
 
 impl B2bua {
-    /// Sends the ACK of the 2xx that waits for it, with this description if it has one.
+    /// Sends the ACK of the 2xx that waits for it: with this description if it has one, and then with the other headers of the
+    /// ACK that gave it. Without one it leaves before the other side's has come, whose headers go nowhere.
     pub(super) fn acknowledge_far(&mut self, key: CallKey, answer: Option<(&Headers, Vec<u8>)>, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(inviting) = call.inviting.as_mut() else { return };

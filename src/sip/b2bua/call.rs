@@ -94,6 +94,8 @@ pub(super) struct Inviting {
     pub(super) offerless: bool,
     /// Our transaction to the other side.
     pub(super) client: Option<ClientId>,
+    /// Headers of its CANCEL: why the first side has given up.
+    pub(super) reasons: Vec<(String, String)>,
     /// As it went on, without Via.
     pub(super) sent: Option<Request>,
     /// What the other side's dialogs begin with.
@@ -267,6 +269,7 @@ impl Inviting {
             initial: false,
             offerless,
             client: None,
+            reasons: Vec::new(),
             sent: None,
             asking: None,
             targets: VecDeque::new(),

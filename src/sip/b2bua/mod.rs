@@ -349,7 +349,7 @@ impl B2bua {
                 transaction::Output::Request { id, request, flow } => self.requested(id, request, flow, now),
                 transaction::Output::Acknowledged { id, ack } => self.acknowledged(id, &ack, now),
                 transaction::Output::Unacknowledged { id } => self.unacknowledged(id, now),
-                transaction::Output::Cancelled { id } => self.cancelled(id, now),
+                transaction::Output::Cancelled { id, reasons } => self.cancelled(id, &reasons, now),
                 transaction::Output::Response { id, response, flow } => self.responded(id, response, flow, now),
                 transaction::Output::Failed { id, .. } => self.failed(id, now),
                 transaction::Output::Ended { id } => self.over(id, now),

@@ -188,7 +188,7 @@ impl World {
                 self.at(ring, Event::Respond { number, status: 180 });
                 self.at(answer, Event::Respond { number, status: statuses[which as usize] });
             }
-            Output::Cancelled { id } => {
+            Output::Cancelled { id, .. } => {
                 self.cancelled += 1;
                 self.respond(self.told[&id], 487);
             }
