@@ -233,6 +233,7 @@ impl B2bua {
             call_id: request.headers.first("Call-ID").unwrap_or_default().to_owned(),
             began: now,
             answered: None,
+            counted: false,
             asked: None,
             passing: Vec::new(),
             failing: None,

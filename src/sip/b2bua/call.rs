@@ -33,6 +33,8 @@ pub(super) struct Call {
     pub(super) call_id: String,
     pub(super) began: Moment,
     pub(super) answered: Option<Moment>,
+    /// Whether its media lines have been told.
+    pub(super) counted: bool,
     /// Call-ID and tag of our INVITE.
     pub(super) asked: Option<(String, String)>,
     /// Requests that were passed on and have no final response.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::call::{Call, Carried, Open, Served, Stage};
-use super::event::{Cause, EndedBy};
+use super::event::{CallEvent, Cause, EndedBy};
 use super::exchange::Exchange;
 use super::media::Media;
 use super::wants::{capacity, current, unusable};
@@ -177,12 +177,24 @@ impl B2bua {
         for at in ended {
             self.outputs.push_back(Output::Release { at, end: SessionEnd::Bye });
         }
+        self.count_lines(key);
         self.forward(key, next, Some(answer), now);
         let inviting = self.calls.get_mut(&key).and_then(|c| c.inviting.as_mut());
         if let Some(held) = inviting.and_then(|i| i.held.take()) {
             let (client, response, flow) = *held;
             self.invite_answered(key, client, response, flow, now);
         }
+    }
+
+    /// Tells the lines of a call once, when it is answered and has agreed on them.
+    pub(super) fn count_lines(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if call.counted || call.answered.is_none() || call.open.is_some() {
+            return;
+        }
+        call.counted = true;
+        let (anchored, passed) = (call.media.anchors().count(), call.media.others());
+        self.tell(CallEvent::Negotiated { anchored, passed });
     }
 
     /// What an unreliable response shows of an answer (RFC 3261 section 13.2.1): rewritten, and bound to nothing.

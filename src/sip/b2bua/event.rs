@@ -20,6 +20,9 @@ pub enum CallEvent {
     Answered {
         /// From the INVITE to the 2xx.
         setup: Duration,
+    },
+    /// A call that was answered has its first answer to a description: with the 2xx, or after it if the offer was late.
+    Negotiated {
         /// Lines that are anchored.
         anchored: usize,
         /// Lines that live and are not.
