@@ -28,6 +28,8 @@ pub enum CallEvent {
         /// Lines that live and are not.
         passed: usize,
     },
+    /// An anchor is over, and the news of it were lost, its record with them.
+    Stray(AnchorRef),
     /// A call is over.
     Ended(Arc<CallRecord>),
 }

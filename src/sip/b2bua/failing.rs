@@ -97,9 +97,12 @@ impl B2bua {
             AnchorNews::Mismatch { .. } => Cause::Media("mismatch"),
             AnchorNews::Refused { .. } => Cause::Media("refused"),
         };
-        if !call.media.anchors().any(|a| a == at) {
-            return;
-        }
+        self.anchor_failed(key, at, cause, ended, now);
+    }
+
+    /// An anchor is good for nothing, or over: so is its call, unless that has something else.
+    pub(super) fn anchor_failed(&mut self, key: CallKey, at: AnchorRef, cause: Cause, ended: bool, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| call.media.anchors().any(|a| a == at)) else { return };
         if call.media.goes_on_without(at) {
             // Only this chat is over.
             call.media.forget(at);

@@ -19,7 +19,7 @@
 //!   each m-line, `exchange` is an offer without its answer, `wants` what it asks of the relay.
 //! * `ending` is BYE, CANCEL and refusals, `failing` all that ends a call by itself; `refreshing` the session timers of either
 //!   leg.
-//! * `connections` knows which legs lose their way with a connection.
+//! * `connections` knows which legs lose their way with a connection, `strays` finds anchors whose news were lost.
 //! * [`dialog`], [`body`] and [`session_timer`] are the parts: values without a call.
 
 mod acks;
@@ -45,6 +45,7 @@ mod refreshing;
 mod responses;
 pub mod session_timer;
 mod settings;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod wants;
@@ -67,6 +68,7 @@ use self::call::{Asked, Call, Owner, Served};
 use self::connections::Connections;
 use self::dialog::DialogKey;
 use self::ended::Ended;
+use self::strays::Strays;
 use crate::moment::Moment;
 use crate::relay::{AnchorError, AnchorNews, AnchorWish, LegTerms, Reserved, SessionEnd, Side};
 use crate::sip::message::{Message, Request};
@@ -181,6 +183,11 @@ pub enum Output {
         /// Why.
         end: SessionEnd,
     },
+    /// Which of these anchors are not there: answer by [`B2bua::not_found`], or not at all.
+    Find {
+        /// All that have not told their end.
+        anchors: Vec<AnchorRef>,
+    },
     /// For metrics and records.
     Event(CallEvent),
 }
@@ -205,6 +212,7 @@ pub struct B2bua {
     connections: Connections,
     /// Connections that failed, by caller.
     budget: Budget,
+    strays: Strays,
     timers: BTreeSet<(Moment, CallKey)>,
     outputs: VecDeque<Output>,
     draining: bool,
@@ -234,6 +242,7 @@ impl B2bua {
             anchors: HashMap::new(),
             connections: Connections::default(),
             budget: Budget::default(),
+            strays: Strays::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             draining: false,
@@ -273,6 +282,7 @@ impl B2bua {
         }
         self.give_up_admitting(now);
         self.ended.expire(now);
+        self.look_for_strays(now);
         self.work(now);
     }
 
@@ -280,7 +290,10 @@ impl B2bua {
     pub fn next_timeout(&self) -> Option<Moment> {
         let calls = self.timers.first().map(|(at, _)| *at);
         let admitting = self.admitting.front().map(|(at, _)| *at);
-        [self.transactions.next_timeout(), calls, admitting, self.ended.next()].into_iter().flatten().min()
+        [self.transactions.next_timeout(), calls, admitting, self.ended.next(), self.strays.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next thing to do.
@@ -323,6 +336,11 @@ impl B2bua {
     /// Dialogs now, early ones and those of either leg among them.
     pub fn dialogs(&self) -> usize {
         self.dialogs.len()
+    }
+
+    /// Whether an anchor is to tell its end.
+    pub fn awaits(&self, at: AnchorRef) -> bool {
+        self.anchors.contains_key(&at)
     }
 
     /// Anchors that have not told their end.

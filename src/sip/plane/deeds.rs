@@ -41,14 +41,25 @@ impl Driver {
     }
 
     fn observe(&mut self, event: &CallEvent) {
-        if let CallEvent::Ended(record) = event {
-            for at in &record.anchors {
-                self.ended.insert(*at, record.clone());
+        match event {
+            CallEvent::Ended(record) => {
+                for at in record.anchors.iter().filter(|at| self.b2bua.awaits(**at)) {
+                    self.ended.insert(*at, record.clone());
+                }
+                tracing::debug!(
+                    call = %self.setup.redacted(&record.call_id), cause = record.cause.word(), by = record.by.word(),
+                    "call ended"
+                );
             }
-            tracing::debug!(
-                call = %self.setup.redacted(&record.call_id), cause = record.cause.word(), by = record.by.word(),
-                "call ended"
-            );
+            CallEvent::Stray(at) => {
+                self.ended.remove(at);
+                tracing::warn!(
+                    shard = at.shard,
+                    anchor = at.anchor.as_u64(),
+                    "the end of a session was not heard of; it has no record"
+                );
+            }
+            _ => {}
         }
         self.metrics.event(event);
     }
@@ -174,11 +185,23 @@ impl Driver {
                     return;
                 }
                 Output::Release { at, end } => return release(&shards, at, end).await,
+                Output::Find { anchors } => Done::NotFound(missing(&shards, &anchors).await),
                 _ => return,
             };
             let _ = done.send(result).await;
         });
     }
+}
+
+/// Those that are not there. What a shard says that is too busy to answer counts as there.
+async fn missing(shards: &Shards, anchors: &[AnchorRef]) -> Vec<AnchorRef> {
+    let mut all = Vec::new();
+    for shard in 0..u16::try_from(shards.len()).unwrap_or(u16::MAX) {
+        let of_shard = anchors.iter().filter(|at| at.shard == shard).map(|at| at.anchor).collect();
+        let lacks = shards.lacks(shard, of_shard).await.unwrap_or_default();
+        all.extend(lacks.into_iter().map(|anchor| AnchorRef { shard, anchor }));
+    }
+    all
 }
 
 async fn release(shards: &Shards, at: AnchorRef, end: SessionEnd) {

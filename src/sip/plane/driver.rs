@@ -56,6 +56,7 @@ pub(super) enum Done {
     Reserved(Ticket, Result<(u16, Reserved), AnchorError>),
     Renewed(Ticket, AnchorRef, Result<std::sync::Arc<[u8]>, AnchorError>),
     Set(Ticket, Result<(), AnchorError>),
+    NotFound(Vec<AnchorRef>),
 }
 
 /// The machine and all that it needs.
@@ -208,6 +209,7 @@ impl Driver {
             Done::Reserved(ticket, result) => self.b2bua.reserved(ticket, result, now),
             Done::Renewed(ticket, at, result) => self.b2bua.renewed(ticket, at, result, now),
             Done::Set(ticket, result) => self.b2bua.set(ticket, result, now),
+            Done::NotFound(anchors) => self.b2bua.not_found(anchors, now),
         }
         self.perform();
     }

@@ -25,7 +25,7 @@ impl Metrics {
     /// Counts an event.
     pub(super) fn event(&mut self, event: &CallEvent) {
         match event {
-            CallEvent::Began => {}
+            CallEvent::Began | CallEvent::Stray(_) => {}
             CallEvent::Refused { status } => *self.snapshot.refused.entry(code(*status)).or_default() += 1,
             CallEvent::Answered { setup } => {
                 *self.snapshot.outcomes.entry("answered").or_default() += 1;

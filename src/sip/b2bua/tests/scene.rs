@@ -58,6 +58,8 @@ pub(super) struct Scene {
     pub(super) reserved: Vec<AnchorRef>,
     /// What was asked about routes: those of the INVITE, and whether its caller is a stranger.
     pub(super) asked_routes: Vec<(Vec<String>, bool)>,
+    /// News of anchors are lost.
+    pub(super) deaf: bool,
     /// What anchors have told.
     pub(super) told: Vec<(AnchorRef, &'static str)>,
     pub(super) released: Vec<AnchorRef>,
@@ -134,6 +136,7 @@ impl Scene {
             living: false,
             reserved: Vec::new(),
             asked_routes: Vec::new(),
+            deaf: false,
             told: Vec::new(),
             dead: Vec::new(),
             released: Vec::new(),
@@ -407,7 +410,9 @@ impl Scene {
             let Some(output) = self.relay.poll_output() else { break };
             if let CoreOutput::Event(Event::Anchor { shard, anchor, news }) = output {
                 self.told.push((AnchorRef { shard, anchor }, news.word()));
-                self.b2bua.news(AnchorRef { shard, anchor }, &news, self.now);
+                if !self.deaf {
+                    self.b2bua.news(AnchorRef { shard, anchor }, &news, self.now);
+                }
             }
         }
     }
@@ -468,6 +473,11 @@ impl Scene {
             Output::Release { at, end } => {
                 self.released.push(at);
                 self.relay.release_anchor(at.anchor, end, now);
+            }
+            Output::Find { anchors } => {
+                let lacks = self.relay.lacks(anchors.iter().map(|at| at.anchor).collect());
+                let missing = lacks.into_iter().map(|anchor| AnchorRef { shard: 0, anchor }).collect();
+                self.b2bua.not_found(missing, now);
             }
             Output::Event(event) => self.events.push(event),
         }
