@@ -6,6 +6,7 @@ use super::{B2bua, CallKey, admission, body, copied};
 use crate::moment::Moment;
 use crate::sip::message::{Headers, Request};
 use crate::sip::transaction::ServerId;
+use crate::sip::way::FlowId;
 
 impl B2bua {
     /// Sends the ACK of the 2xx that waits for it: with this description if it has one, and then with the other headers of the
@@ -30,10 +31,11 @@ impl B2bua {
     }
 
     /// The ACK of a 2xx of ours.
-    pub(super) fn acknowledged(&mut self, server: ServerId, ack: &Request, now: Moment) {
+    pub(super) fn acknowledged(&mut self, server: ServerId, ack: &Request, flow: FlowId, now: Moment) {
         match self.servers.remove(&server) {
             Some(Served::Invite { call: key, side }) => {
                 self.no_longer_unacknowledged(key, side, server);
+                self.described_by(key, side, &ack.body, flow);
                 self.invite_done(key, server, ack, now);
             }
             Some(Served::Bye { request, way }) => {

@@ -309,6 +309,7 @@ impl B2bua {
         {
             return self.answer(server, &request, 420, &[("Unsupported", &unknown)], now);
         }
+        self.described_by(key, side, &request.body, flow);
         match &*request.method {
             "INVITE" => self.invited_again(key, side, server, request, now),
             "BYE" => self.said_goodbye(key, side, server, &request, now),

@@ -12,6 +12,7 @@ use super::{B2bua, CallKey, Output, STEP, Ticket};
 use crate::moment::Moment;
 use crate::relay::{SessionEnd, Side};
 use crate::sdp::Refusal;
+use crate::sip::way::{FlowId, Protocol};
 
 impl Open {
     /// Whether this side owes the answer now.
@@ -34,6 +35,15 @@ impl Open {
 }
 
 impl B2bua {
+    /// A message of this side with a body came so: fingerprints in it count as its way does, and not as that of the call's
+    /// first message (RFC 8122 section 7, SDP-104). While an earlier one is still looked at, they count as the worse of both.
+    pub(super) fn described_by(&mut self, key: CallKey, side: Side, body: &[u8], flow: FlowId) {
+        let Some(call) = self.calls.get_mut(&key).filter(|_| !body.is_empty()) else { return };
+        let looked_at = call.open.as_ref().is_some_and(|open| !matches!(open.stage, Stage::Awaiting));
+        let secure = call.media.is_secure(side);
+        *secure = flow.protocol == Protocol::Tls && (*secure || !looked_at);
+    }
+
     /// A description of `from`, in a message that goes on when we know what becomes of it.
     pub(super) fn carry(&mut self, key: CallKey, from: Side, text: Vec<u8>, next: Carried, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };

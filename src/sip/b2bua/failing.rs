@@ -22,9 +22,16 @@ impl B2bua {
         match self.clients.get(&client) {
             Some(Asked::Invite { call }) => {
                 let call = *call;
+                if let Some(from) = self.calls.get(&call).and_then(|c| c.inviting.as_ref()).map(|i| i.from) {
+                    self.described_by(call, from.other(), &response.body, flow);
+                }
                 self.invite_answered(call, client, response, flow, now);
             }
-            Some(Asked::Passed { .. }) => self.passed_answered(client, response, now),
+            Some(Asked::Passed { call, from, .. }) => {
+                let (call, side) = (*call, from.other());
+                self.described_by(call, side, &response.body, flow);
+                self.passed_answered(client, response, now);
+            }
             Some(Asked::Refresh { .. }) => self.refreshed(client, &response, now),
             Some(Asked::Late(_)) => self.late_response(client, &response, now),
             // BYE: however it ended, it is over.

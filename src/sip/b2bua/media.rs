@@ -138,6 +138,11 @@ impl Media {
         (spoken.family, spoken.secure) = (family, secure);
     }
 
+    /// Whether what a side says now has come securely.
+    pub(super) fn is_secure(&mut self, side: Side) -> &mut bool {
+        &mut self.sides[side as usize].secure
+    }
+
     /// What is offered to a leg, whatever the other one offered.
     pub(super) fn demand(&mut self, side: Side, protocol: Protocol) {
         self.sides[side as usize].protocol = Some(protocol);

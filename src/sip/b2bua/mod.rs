@@ -365,7 +365,7 @@ impl B2bua {
                     self.outputs.push_back(Output::Transmit { octets, way, of });
                 }
                 transaction::Output::Request { id, request, flow } => self.requested(id, request, flow, now),
-                transaction::Output::Acknowledged { id, ack } => self.acknowledged(id, &ack, now),
+                transaction::Output::Acknowledged { id, ack, flow } => self.acknowledged(id, &ack, flow, now),
                 transaction::Output::Unacknowledged { id } => self.unacknowledged(id, now),
                 transaction::Output::Cancelled { id, reasons } => self.cancelled(id, &reasons, now),
                 transaction::Output::Response { id, response, flow } => self.responded(id, response, flow, now),

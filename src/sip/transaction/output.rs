@@ -41,6 +41,8 @@ pub enum Output {
         id: ServerId,
         /// The ACK.
         ack: Request,
+        /// How it came.
+        flow: FlowId,
     },
     /// A CANCEL came before a final response, and has been answered: the INVITE wants 487 (RFC 3261 section 9.2).
     Cancelled {

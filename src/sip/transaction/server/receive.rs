@@ -32,8 +32,8 @@ impl Transactions {
         let known = self.outside.names.get(&key).copied();
         let arrival = Arrival { request, via, key, flow };
         match (&*arrival.request.method, known) {
-            ("ACK", Some(Owner::Server(id))) => self.acknowledged(id, arrival.request, now),
-            ("ACK", _) => self.acknowledged_elsewhere(arrival.request, now),
+            ("ACK", Some(Owner::Server(id))) => self.acknowledged(id, arrival.request, flow, now),
+            ("ACK", _) => self.acknowledged_elsewhere(arrival.request, flow, now),
             (_, Some(Owner::Server(id))) => {
                 if let Some(server) = self.servers.get_mut(&id) {
                     server.reach(id, &arrival, &mut self.outside);
