@@ -147,3 +147,31 @@ async fn each_side_is_spoken_to_in_its_network(
     scene.alice.quiet();
     scene.bob.quiet();
 }
+
+/// A caller whom the operator trusts names a target: only where SIP may be, whatever is in the Request-URI or the Route.
+#[tokio::test]
+async fn nobody_is_led_to_where_no_server_of_sip_is() {
+    let mut bob = Agent::at("bob", Udp, at(FOUR)).await;
+    let extra = "[sip]\ndeny_targets = [\"127.9.0.0/16\"]\n[[sip.listen]]\naddress = \"127.0.0.1:0\"\n";
+    let mut relay = Relay::start(&Authority::new(), &Wish { extra, ..Wish::default() });
+    let mut alice = Agent::udp("alice").await.through(relay.sip("UDP"));
+    let offer = msrp_sdp("msrp://192.0.2.1:7100/alice7tB2mXv9;tcp", "active");
+    for (uri, route) in [
+        ("sip:bob@127.9.0.1:5060", None),
+        ("sip:bob@127.0.0.1:22;transport=tcp", None),
+        ("sip:bob@169.254.169.254:5060", None),
+        ("sip:bob@224.0.1.75:5060", None),
+        ("sip:bob@east.example", Some("<sip:127.0.0.1:111;lr>")),
+    ] {
+        let draft = Draft::sdp(&offer);
+        let draft = if let Some(route) = route { draft.header("Route", route) } else { draft };
+        let invite = alice.request("INVITE", uri, draft).await;
+        let refused = alice.response(&invite, 403).await;
+        alice.ack(&refused).await;
+    }
+    let reached = alice.invite(&bob.uri(), &offer).await;
+    let got = bob.expect("INVITE").await;
+    bob.reply(&got, 486).await;
+    let refused = alice.response(&reached, 486).await;
+    alice.ack(&refused).await;
+}

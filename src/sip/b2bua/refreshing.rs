@@ -76,11 +76,13 @@ impl B2bua {
         }
     }
 
-    /// A leg's dialog leads to this target.
+    /// A leg's dialog leads to this target. Where it may not lead, it stays reached as it is.
     fn lead(&mut self, key: CallKey, side: Side, target: Target) {
         let Some(leg) = self.calls.get_mut(&key).map(|call| call.leg_mut(side)) else { return };
         let target = self.settings.listeners.aim(target);
-        if !leg.stays(side, &target) {
+        let known = target.address == leg.way.remote();
+        let may = known || self.settings.egress.permits(None, target.address).is_ok();
+        if may && !leg.stays(side, &target) {
             self.connections.turn(leg, (key, side), Way::Target(target));
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::media::MediaSettings;
 use super::session_timer::Wishes;
+use crate::relay::policy::EgressPolicy;
 use crate::sip::listeners::Listeners;
 use crate::sip::way::Target;
 
@@ -14,6 +15,8 @@ pub struct Settings {
     pub host: String,
     /// As whom we speak.
     pub listeners: Listeners,
+    /// Where requests may go that nobody but those who call leads there.
+    pub egress: EgressPolicy,
     /// Descriptions and where they lead.
     pub media: MediaSettings,
     /// Session timers.

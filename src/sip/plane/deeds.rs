@@ -97,16 +97,19 @@ impl Driver {
             (self.setup.clone(), self.done.clone(), self.resting.clone(), self.shared.clone());
         tokio::task::spawn_local(async move {
             let found = resolver.targets(&hop.places, setup.means, false).await;
-            let found = found.map(|targets| {
-                let others = setup.routes.own.others(targets);
-                // What a stranger has dialled leads no further than what its media may be sent to.
-                let free = !stranger || hop.by != By::RequestUri;
-                let policy = &clock.settings.load().policy;
-                others.into_iter().filter(|t| free || policy.permits(None, t.address).is_ok()).collect::<Vec<_>>()
+            let others = found.map(|targets| setup.routes.own.others(targets));
+            let found = others.map(|targets| {
+                // Where the operator leads anybody may go; what a stranger has dialled leads no further than its media.
+                let led = matches!(hop.by, By::OutboundProxy | By::Domain);
+                let core = clock.settings.load();
+                let policy = if stranger { &core.policy } else { &setup.b2bua.egress };
+                let may = |target: &Target| led || policy.permits(None, target.address).is_ok();
+                (targets.is_empty(), targets.into_iter().filter(may).collect::<Vec<_>>())
             });
             let result = match found {
-                Ok(targets) if targets.is_empty() => Err(refusal(482)),
-                Ok(targets) => Ok(Routed {
+                Ok((true, _)) => Err(refusal(482)),
+                Ok((_, targets)) if targets.is_empty() => Err(refusal(403)),
+                Ok((_, targets)) => Ok(Routed {
                     targets: resting.borrow().reorder(targets, clock.clock.now()),
                     request_uri: hop.request_uri,
                     route: hop.route,

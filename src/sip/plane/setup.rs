@@ -38,11 +38,13 @@ impl Setup {
         let names = setup::names(sip, bound);
         let listeners = listeners(&names, bound);
         let core = server.shared.settings.load();
+        let own: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
         let host = names.first().map_or_else(|| config.relay.hostname.clone(), |(_, host, _)| host.clone());
         Setup {
             b2bua: Settings {
                 host,
                 listeners: listeners.clone(),
+                egress: setup::egress(sip, &[own, core.policy.own.clone()].concat()),
                 media: MediaSettings {
                     rules: setup::rules(&sip.media),
                     secure_fingerprints: sip.media.fingerprints_need_secure_sip,

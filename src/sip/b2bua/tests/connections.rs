@@ -248,3 +248,18 @@ fn a_secure_contact_is_reached_by_tls(#[values(Protocol::Tcp, Protocol::Tls)] pr
         _ => assert_eq!((sent.way.protocol(), sent.way.remote().port()), (Protocol::Tls, 5061)),
     }
 }
+
+/// A Contact that leads where nobody may be sent leaves the leg as it was.
+#[rstest]
+#[case("<sip:bo@127.0.0.1:5060;transport=tcp>")]
+#[case("<sip:bo@169.254.169.254;transport=tcp>")]
+#[case("<sip:bo@198.51.100.3:22;transport=tcp>")]
+#[case("<sip:bo@198.51.100.2:22;transport=tcp>")]
+fn a_contact_leads_nowhere_forbidden(#[case] contact: &str) {
+    let (mut scene, _, ok) = to_bo(&[("Contact", contact)]);
+    let flow = scene.flow_of(BO);
+    assert_eq!(way_of(&mut scene, "ACK"), Way::Flow(flow));
+    let info = scene.of_ana(&ok, "INFO", 2);
+    scene.say(ANA, info, "");
+    assert_eq!(way_of(&mut scene, "INFO"), Way::Flow(flow));
+}

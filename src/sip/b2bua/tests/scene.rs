@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub(super) use super::texts::{cancel_of, line, path, sdp, sdp_at, uri_of};
 use crate::moment::Moment;
+use crate::relay::policy::{EgressPolicy, Rule};
 use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Side};
 use crate::sdp::{Fingerprint, Rules};
 use crate::sip::b2bua::session_timer::Wishes;
@@ -81,10 +82,16 @@ pub(super) fn listener(protocol: Protocol, bound: SocketAddr) -> Listener {
     Listener { protocol, bound, host: bound.ip().to_string(), port: bound.port() }
 }
 
+/// Where everybody here lives, which is forbidden otherwise.
+fn documentation() -> Vec<Rule> {
+    ["192.0.2.0/24", "198.51.100.0/24"].map(|net| net.parse().unwrap()).into()
+}
+
 fn settings() -> Settings {
     let authority = |scheme, port| Authority { scheme, host: "203.0.113.20".to_owned(), port };
     Settings {
         host: "gate.example".to_owned(),
+        egress: EgressPolicy { allow: documentation(), ..EgressPolicy::default() },
         listeners: [Protocol::Udp, Protocol::Tcp].map(|protocol| listener(protocol, US)).into_iter().collect(),
         media: MediaSettings {
             rules: Rules::default(),
@@ -111,8 +118,7 @@ impl Scene {
         change(&mut settings);
         let mut core = crate::relay::Settings::new("203.0.113.20");
         core.authorities.clone_from(&settings.media.authorities);
-        // Addresses for documentation are forbidden otherwise.
-        core.policy.allow.extend(["192.0.2.0/24", "198.51.100.0/24"].map(|net| net.parse().unwrap()));
+        core.policy.allow.extend(documentation());
         let listeners = settings.listeners.clone();
         Scene {
             b2bua: B2bua::new(settings, transaction::Settings::new(listeners), [7; 32]),
