@@ -19,4 +19,5 @@ mod strangers;
 mod talk;
 mod texts;
 mod timers;
+mod torture;
 mod updates;

@@ -187,7 +187,13 @@ impl Scene {
 
     /// A message of somebody, over UDP.
     pub(super) fn hear(&mut self, from: SocketAddr, text: &str) {
-        let framed = framing::datagram(text.as_bytes(), from, &framing::Limits::default());
+        self.hear_octets(from, text.as_bytes());
+    }
+
+    /// The same, of any octets.
+    pub(super) fn hear_octets(&mut self, from: SocketAddr, octets: &[u8]) {
+        let framed = framing::datagram(octets, from, &framing::Limits::default());
+        let text = String::from_utf8_lossy(octets);
         let message = framed.expect("a message").unwrap_or_else(|broken| panic!("{broken:?} in {text}"));
         crate::sip::gate::check(&message).unwrap_or_else(|fault| panic!("{fault} in {text}"));
         let flow = self.flow_of(from);
