@@ -23,6 +23,8 @@ pub enum AnchorCommand {
     Release(AnchorId, SessionEnd),
     /// [`Relay::knows`]
     Know(Arc<[u8]>, oneshot::Sender<bool>),
+    /// [`Relay::lacks`]
+    Lack(Vec<AnchorId>, oneshot::Sender<Vec<AnchorId>>),
 }
 
 impl AnchorCommand {
@@ -45,6 +47,9 @@ impl AnchorCommand {
             }
             AnchorCommand::Know(uri, reply) => {
                 let _ = reply.send(relay.knows(&uri));
+            }
+            AnchorCommand::Lack(anchors, reply) => {
+                let _ = reply.send(relay.lacks(anchors));
             }
         }
     }
@@ -96,6 +101,11 @@ impl Shards {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Which of these anchors this shard does not have.
+    pub async fn lacks(&self, shard: u16, anchors: Vec<AnchorId>) -> Result<Vec<AnchorId>, Stuck> {
+        self.ask(shard, |reply| AnchorCommand::Lack(anchors, reply)).await
     }
 
     /// What must not be lost waits for room.

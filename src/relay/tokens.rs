@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::link::LinkId;
 use super::session::{Owner, Session, SessionEnd, TokenId};
-use super::{Authority, Event, Output, Relay, SessionRecord};
+use super::{AnchorId, Authority, Event, Output, Relay, SessionRecord};
 use crate::moment::Moment;
 
 impl Relay {
@@ -40,6 +40,12 @@ impl Relay {
     pub fn knows(&self, uri: &[u8]) -> bool {
         let token = crate::msrp::Uri::parse(uri).ok().and_then(|uri| uri.session_id().and_then(TokenId::parse));
         token.is_some_and(|token| self.sessions.contains_key(&token))
+    }
+
+    /// Which of these anchors are not on this shard, or not any more.
+    pub fn lacks(&self, mut anchors: Vec<AnchorId>) -> Vec<AnchorId> {
+        anchors.retain(|id| self.anchors.get(*id).is_none());
+        anchors
     }
 
     /// A token of this shard.

@@ -10,7 +10,7 @@
 //!   a reader behind it meets no folding, no compact name, no missing length and no octet it cannot decode.
 //! * [`gate`] says which well-formed requests are not for us: other methods, other URI schemes.
 //! * [`answer`] writes the responses that need no transaction (RFC 3261 section 8.2.7).
-//! * [`message`] is what can be edited, [`way`] says where messages come from and go to.
+//! * [`message`] is what can be edited, [`way`] says where messages come from and go to, [`listeners`] as whom we speak there.
 //! * [`transaction`] sends what is lost again, and tells every request and every answer once.
 //! * [`b2bua`] joins two dialogs to a call.
 //! * [`digest`] says who may send requests.
@@ -25,6 +25,7 @@ pub mod b2bua;
 pub mod digest;
 pub mod framing;
 pub mod gate;
+pub mod listeners;
 pub mod message;
 #[cfg(feature = "net")]
 pub mod plane;

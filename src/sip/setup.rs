@@ -11,6 +11,7 @@ use crate::config::{self, Config, Media, Protocol, Sip, Untrusted};
 use crate::net::address::Bounds;
 use crate::net::server::{StartError, TlsFiles, read_tls, server_options};
 use crate::net::tls::{Identity, PeerTrust};
+use crate::relay::policy::{EgressPolicy, Rule, Target};
 use crate::sdp;
 
 /// The listeners, in the order of the file.
@@ -71,6 +72,19 @@ pub fn names(sip: &Sip, bound: &[(Protocol, SocketAddr)]) -> Vec<(Protocol, Stri
         (*protocol, host, port)
     };
     sip.listen.iter().zip(bound).map(named).collect()
+}
+
+/// Networks where an operator's own servers and telephones are.
+const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
+/// Where requests may go that neither a route nor the outbound proxy leads: what MSRP may be sent to, private networks, and
+/// whoever is trusted. So nobody makes us speak to services of this host or of the network's own making.
+pub fn egress(sip: &Sip, own: &[SocketAddr]) -> EgressPolicy {
+    let net = |(addr, prefix)| Rule { target: Target::Net { addr, prefix }, ports: None };
+    let trusted = sip.trusted.iter().filter(|network| !network.is_everything()).map(|network| net(network.parts()));
+    let private = PRIVATE.iter().flat_map(|text| text.parse());
+    let allow = sip.allow_targets.iter().cloned().chain(private).chain(trusted).collect();
+    EgressPolicy { allow, deny: sip.deny_targets.clone(), own: own.to_vec(), ..EgressPolicy::default() }
 }
 
 /// The terms on which strangers are asked who they are; none where they are refused.
@@ -175,6 +189,32 @@ mod tests {
         assert_eq!(next("sip:x@b.example"), Err(crate::sip::routing::NoRoute::Loop));
         assert_eq!(next("sip:x@c.example"), Err(crate::sip::routing::NoRoute::NotFound));
         assert_eq!(means(&bound), Means { udp4: true, udp6: false, tcp: true, tls: true });
+    }
+
+    #[test]
+    fn nobody_makes_us_speak_to_what_is_no_server_of_sip() {
+        let (_, sip) = config(
+            "[tls]\n[sip]\ntrusted = [\"203.0.113.0/24\"]\nallow_targets = [\"127.0.0.2:5070\"]\n\
+             deny_targets = [\"10.9.0.0/16\"]\n[[sip.listen]]\naddress = \"127.0.0.1:5070\"\n",
+        );
+        let policy = egress(&sip, &[([10, 1, 1, 1], 5060).into()]);
+        let permits = |target: &str| policy.permits(None, target.parse().expect("an address")).is_ok();
+        for good in ["8.8.8.8:5060", "10.1.2.3:5060", "[fd00::1]:5061", "203.0.113.7:5060", "127.0.0.2:5070"] {
+            assert!(permits(good), "{good}");
+        }
+        for bad in [
+            "127.0.0.1:5060",
+            "127.0.0.2:5071",
+            "169.254.169.254:5060",
+            "10.9.1.1:5060",
+            "10.1.2.3:22",
+            "[fe80::1]:5060",
+            "224.0.1.75:5060",
+            "10.1.1.1:5060",
+            "192.0.2.1:5060",
+        ] {
+            assert!(!permits(bad), "{bad}");
+        }
     }
 
     #[test]

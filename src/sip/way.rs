@@ -55,6 +55,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The name that its certificate must have (RFC 5922); the address itself if there is none. Only for TLS.
     pub name: Option<Arc<str>>,
+    /// Which of our listeners speaks: what it is bound to. Where none is named, the nearest one does.
+    pub from: Option<SocketAddr>,
 }
 
 /// One connection, or one pair of addresses that datagrams go between (RFC 5626 section 2).
@@ -62,7 +64,7 @@ pub struct Target {
 pub struct FlowId {
     /// The protocol.
     pub protocol: Protocol,
-    /// Our address.
+    /// Our address; on a connection that we made that of the listener for which it speaks.
     pub local: SocketAddr,
     /// The other side's address.
     pub remote: SocketAddr,
@@ -85,6 +87,14 @@ impl Way {
         match self {
             Way::Flow(flow) => flow.protocol,
             Way::Target(target) => target.protocol,
+        }
+    }
+
+    /// Which of our listeners speaks, where that is said.
+    pub fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Way::Flow(flow) => Some(flow.local),
+            Way::Target(target) => target.from,
         }
     }
 

@@ -154,7 +154,13 @@ impl Relay {
 
     /// Where it listens for SIP by this protocol, `UDP`, `TCP` or `TLS`.
     pub fn sip(&mut self, protocol: &str) -> SocketAddr {
-        let line = self.expect_log(&format!("\"protocol\":\"{protocol}\""));
+        self.sip_at(protocol, "")
+    }
+
+    /// The same of several listeners: where the address begins so.
+    pub fn sip_at(&mut self, protocol: &str, address: &str) -> SocketAddr {
+        let [protocol, address] = [format!("\"protocol\":\"{protocol}\""), format!("\"address\":\"{address}")];
+        let line = self.expect_line(&protocol, |line| line.contains(&protocol) && line.contains(&address));
         let value: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
         let address = value["fields"]["address"].as_str().or(value["address"].as_str()).expect("an address");
         address.parse().expect("a socket address")
@@ -162,10 +168,14 @@ impl Relay {
 
     /// Waits for a log line that contains this.
     pub fn expect_log(&mut self, what: &str) -> String {
+        self.expect_line(what, |line| line.contains(what))
+    }
+
+    fn expect_line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = 0;
         loop {
-            if let Some(line) = self.log[seen..].iter().find(|l| l.contains(what)) {
+            if let Some(line) = self.log[seen..].iter().find(|line| wanted(line)) {
                 return line.clone();
             }
             seen = self.log.len();

@@ -21,6 +21,8 @@ pub use crate::sip::routing::{Domain, DomainError, Hop, HopError, Route};
 pub use crate::sip::transport::{Network, NetworkError};
 pub use crate::sip::way::Protocol;
 
+use crate::relay::policy::{Rule, Target};
+
 /// The shortest session interval (RFC 4028 section 4).
 const LEAST_SESSION: Duration = Duration::from_secs(90);
 
@@ -41,6 +43,10 @@ pub struct Sip {
     pub trusted_certificates: Vec<String>,
     /// What becomes of the requests of all others.
     pub untrusted: Untrusted,
+    /// Where requests may go that no rule of the operator leads, although they would be refused.
+    pub allow_targets: Vec<Rule>,
+    /// Where they may not go, although they might.
+    pub deny_targets: Vec<Rule>,
     /// Session-Expires that we ask for (RFC 4028), in whole seconds.
     pub session_expires: Duration,
     /// Min-SE (RFC 4028 section 5), in whole seconds; at least 90 s.
@@ -113,6 +119,8 @@ impl Default for Sip {
             trusted: Vec::new(),
             trusted_certificates: Vec::new(),
             untrusted: Untrusted::default(),
+            allow_targets: Vec::new(),
+            deny_targets: Vec::new(),
             session_expires: Duration::from_secs(1800),
             min_session_expires: Duration::from_secs(300),
             setup_timeout: Duration::from_secs(190),
@@ -146,6 +154,8 @@ impl Sip {
             trusted: trusted(&mut section).unwrap_or_else(|| if loopback { loopback_networks() } else { Vec::new() }),
             trusted_certificates: certificates(&mut section, around.verifiable),
             untrusted: section.or("untrusted", default.untrusted),
+            allow_targets: targets(&mut section, "allow_targets"),
+            deny_targets: targets(&mut section, "deny_targets"),
             session_expires: whole_seconds(&mut section, "session_expires", default.session_expires),
             min_session_expires: whole_seconds(&mut section, "min_session_expires", default.min_session_expires),
             setup_timeout: section.positive("setup_timeout", default.setup_timeout),
@@ -188,6 +198,20 @@ impl Sip {
 /// What is trusted where no listener can be reached from elsewhere.
 pub(super) fn loopback_networks() -> Vec<Network> {
     ["127.0.0.0/8", "::1/128"].iter().flat_map(|text| text.parse()).collect()
+}
+
+/// Networks and addresses: a target's name is not known any more when it is judged.
+fn targets(section: &mut Section<'_>, key: &'static str) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for Found { value, place } in section.list::<String>(key).unwrap_or_default() {
+        let found = || format!("{value:?}");
+        match value.parse::<Rule>() {
+            Ok(rule @ Rule { target: Target::Net { .. }, .. }) => rules.push(rule),
+            Ok(_) => section.fault(place, Fault::Network { found: found(), why: NetworkError::Address }),
+            Err(why) => section.fault(place, Fault::Rule { found: found(), why }),
+        }
+    }
+    rules
 }
 
 fn trusted(section: &mut Section<'_>) -> Option<Vec<Network>> {

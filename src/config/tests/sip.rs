@@ -51,6 +51,8 @@ fn every_key_is_read() {
         trusted = ["10.0.0.0/8", "2001:db8::5"]
         trusted_certificates = ["Proxy.Example."]
         untrusted = "digest"
+        allow_targets = ["127.0.0.1:5060"]
+        deny_targets = ["10.9.0.0/16"]
         session_expires = "1h"
         min_session_expires = 90
         setup_timeout = "4min"
@@ -121,6 +123,8 @@ fn every_key_is_read() {
         trusted: ["10.0.0.0/8", "2001:db8::5/128"].iter().flat_map(|text| text.parse()).collect(),
         trusted_certificates: vec!["proxy.example".to_owned()],
         untrusted: Untrusted::Digest,
+        allow_targets: ["127.0.0.1:5060"].iter().flat_map(|text| text.parse()).collect(),
+        deny_targets: ["10.9.0.0/16"].iter().flat_map(|text| text.parse()).collect(),
         session_expires: Duration::from_secs(3600),
         min_session_expires: Duration::from_secs(90),
         setup_timeout: Duration::from_secs(240),
@@ -222,6 +226,10 @@ fn a_secure_listener_outside_loopback_needs_a_certificate() {
 #[case(
     "trusted_certificates = [\"a.example\"]",
     "5: sip.trusted_certificates: a certificate cannot be verified without tls.client_ca; write client_ca = \"ca.crt\" under [tls]"
+)]
+#[case(
+    "allow_targets = [\"pbx.example\"]",
+    "5: sip.allow_targets[0]: \"pbx.example\" is not a network: not an IP address; write a CIDR such as \"10.0.0.0/8\", or an address"
 )]
 #[case(
     "untrusted = \"allow\"",

@@ -6,9 +6,11 @@ use super::{B2bua, CallKey, admission, body, copied};
 use crate::moment::Moment;
 use crate::sip::message::{Headers, Request};
 use crate::sip::transaction::ServerId;
+use crate::sip::way::FlowId;
 
 impl B2bua {
-    /// Sends the ACK of the 2xx that waits for it, with this description if it has one.
+    /// Sends the ACK of the 2xx that waits for it: with this description if it has one, and then with the other headers of the
+    /// ACK that gave it. Without one it leaves before the other side's has come, whose headers go nowhere.
     pub(super) fn acknowledge_far(&mut self, key: CallKey, answer: Option<(&Headers, Vec<u8>)>, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(inviting) = call.inviting.as_mut() else { return };
@@ -29,10 +31,11 @@ impl B2bua {
     }
 
     /// The ACK of a 2xx of ours.
-    pub(super) fn acknowledged(&mut self, server: ServerId, ack: &Request, now: Moment) {
+    pub(super) fn acknowledged(&mut self, server: ServerId, ack: &Request, flow: FlowId, now: Moment) {
         match self.servers.remove(&server) {
             Some(Served::Invite { call: key, side }) => {
                 self.no_longer_unacknowledged(key, side, server);
+                self.described_by(key, side, &ack.body, flow);
                 self.invite_done(key, server, ack, now);
             }
             Some(Served::Bye { request, way }) => {

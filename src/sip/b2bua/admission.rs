@@ -1,5 +1,6 @@
 //! Requests as they come: those in a dialog find their call, those that begin something are looked at (RFC 3261 section 8.2).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::body;
@@ -28,6 +29,11 @@ type Answer = (u16, Vec<(&'static str, String)>);
 /// Not now.
 fn busy() -> Answer {
     (503, vec![("Retry-After", "10".to_owned())])
+}
+
+/// No listener of ours could stand in a `sips` Contact (RFC 5630 section 5.3).
+fn insecure(host: &str) -> Answer {
+    (480, vec![("Warning", format!("380 {host} \"SIPS Not Allowed\""))])
 }
 
 /// How deep bodies are looked into (ADV-S13).
@@ -164,7 +170,10 @@ impl B2bua {
         let body = sdp::Origin::new(self.random.next_u64() >> 1, our).issue(draft);
         let mut response = Response::to(request, 200, phrase(200));
         self.tag(&mut response);
-        response.headers.push("Contact", self.settings.contacts.value(flow.protocol, flow.remote.is_ipv6()));
+        let contact = |secure| self.settings.listeners.contact(&Way::Flow(flow), secure);
+        if let Some(contact) = contact(is_secure(&request.uri)).or_else(|| contact(false)) {
+            response.headers.push("Contact", contact);
+        }
         copied::introduce(&Headers::default(), &mut response.headers);
         response.headers.push("Accept", "application/sdp, multipart/related, multipart/mixed");
         response.headers.push("Content-Type", "application/sdp");
@@ -185,7 +194,9 @@ impl B2bua {
         if let Err(small) = session_timer::accept(&self.settings.timers, &request.headers, &mut scratch) {
             return self.turn_away(server, &request, (422, vec![("Min-SE", small.min_se())]), now);
         }
-        let contact = self.settings.contacts.value(flow.protocol, flow.remote.is_ipv6());
+        let Some(contact) = self.settings.listeners.contact(&Way::Flow(flow), wants_secure(&request)) else {
+            return self.turn_away(server, &request, insecure(&self.settings.host), now);
+        };
         let tag = self.token();
         if Dialog::answering(&request, &tag, &contact).is_err() {
             return self.turn_away(server, &request, (400, Vec::new()), now);
@@ -205,9 +216,8 @@ impl B2bua {
         // Where a stranger's call goes is not the stranger's to say.
         let stranger = admission.realm.is_some();
         let routes = list::all(&request.headers, "Route").filter(|_| !stranger).map(str::to_owned).collect();
-        let nowhere = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
         let mut call = Call {
-            legs: [Leg::new(nowhere.clone(), contact.clone()), Leg::new(nowhere, contact)],
+            legs: [Leg::new(back_to(flow), contact.clone()), Leg::new(back_to(flow), contact)],
             media,
             open: None,
             exchanges: 0,
@@ -223,12 +233,14 @@ impl B2bua {
             call_id: request.headers.first("Call-ID").unwrap_or_default().to_owned(),
             began: now,
             answered: None,
+            counted: false,
             asked: None,
             passing: Vec::new(),
             failing: None,
             armed: Moment::FAR,
         };
         self.connections.turn(call.leg_mut(Side::A), (key, Side::A), reply_way(flow));
+        call.leg_mut(Side::A).heard = true;
         self.calls.insert(key, call);
         self.servers.insert(server, Served::Invite { call: key, side: Side::A });
         self.tell(CallEvent::Began);
@@ -264,7 +276,11 @@ impl B2bua {
         if let Some(protocol) = routed.protocol {
             call.media.demand(Side::B, protocol);
         }
-        self.aim_at_next(key);
+        if !self.aim_at_next(key) {
+            let (status, headers) = insecure(&self.settings.host);
+            let headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            return self.refuse_call(key, status, &headers, Cause::Refused(status), now);
+        }
         self.arm(key);
         self.carry_invite(key, now);
     }
@@ -283,7 +299,7 @@ impl B2bua {
             return self.answer(server, &request, 500, &[("Retry-After", "1")], now);
         }
         if flow.protocol != Protocol::Udp {
-            self.connections.turn(call.leg_mut(side), (key, side), Way::Flow(flow));
+            self.came_by(key, side, flow);
         }
         if request.headers.first("Max-Forwards").is_some_and(|n| n.trim() == "0") {
             return self.answer(server, &request, 483, &[], now);
@@ -293,6 +309,7 @@ impl B2bua {
         {
             return self.answer(server, &request, 420, &[("Unsupported", &unknown)], now);
         }
+        self.described_by(key, side, &request.body, flow);
         match &*request.method {
             "INVITE" => self.invited_again(key, side, server, request, now),
             "BYE" => self.said_goodbye(key, side, server, &request, now),
@@ -301,18 +318,35 @@ impl B2bua {
     }
 }
 
+/// Whether our Contact in the dialog that a request opens is a `sips` URI (RFC 3261 section 12.1.1).
+fn wants_secure(request: &Request) -> bool {
+    let route = list::all(&request.headers, "Record-Route").next();
+    let further = route.or_else(|| list::all(&request.headers, "Contact").next());
+    is_secure(&request.uri) || further.and_then(NameAddr::read).is_some_and(|it| is_secure(it.uri))
+}
+
+/// Whether it is a `sips` URI.
+pub(super) fn is_secure(uri: &str) -> bool {
+    Uri::parse(uri).is_some_and(|uri| uri.is_secure())
+}
+
 /// Back where a request came from.
 pub(super) fn reply_way(flow: FlowId) -> Way {
     match flow.protocol {
-        Protocol::Udp => Way::Target(Target { protocol: Protocol::Udp, address: flow.remote, name: None }),
+        Protocol::Udp => back_to(flow),
         Protocol::Tcp | Protocol::Tls => Way::Flow(flow),
     }
 }
 
+/// Where the other end of a flow is, from the listener that it came to.
+pub(super) fn back_to(FlowId { protocol, local, remote, .. }: FlowId) -> Way {
+    Way::Target(Target { protocol, address: remote, name: None, from: Some(local) })
+}
+
 /// Where a URI leads, if no name has to be asked for.
-pub(super) fn numeric(uri: &str, usual: Protocol) -> Option<Target> {
+pub(super) fn numeric(uri: &str, usual: Protocol, from: Option<SocketAddr>) -> Option<Target> {
     let uri = Uri::parse(uri)?;
     let protocol = uri.protocol().ok()?.unwrap_or(usual);
     let address = (uri.address()?, uri.port.unwrap_or(protocol.default_port())).into();
-    Some(Target { protocol, address, name: None })
+    Some(Target { protocol, address, name: None, from })
 }

@@ -33,6 +33,8 @@ pub(super) struct Call {
     pub(super) call_id: String,
     pub(super) began: Moment,
     pub(super) answered: Option<Moment>,
+    /// Whether its media lines have been told.
+    pub(super) counted: bool,
     /// Call-ID and tag of our INVITE.
     pub(super) asked: Option<(String, String)>,
     /// Requests that were passed on and have no final response.
@@ -49,6 +51,8 @@ pub(super) struct Leg {
     pub(super) dialog: Option<Dialog>,
     /// How requests reach it.
     pub(super) way: Way,
+    /// Whether a request of the other side has come by this connection.
+    pub(super) heard: bool,
     /// Ours toward it.
     pub(super) contact: String,
     pub(super) timer: Option<SessionTimer>,
@@ -67,6 +71,7 @@ impl Leg {
         Leg {
             dialog: None,
             way,
+            heard: false,
             contact,
             timer: None,
             due: Moment::FAR,
@@ -91,6 +96,8 @@ pub(super) struct Inviting {
     pub(super) offerless: bool,
     /// Our transaction to the other side.
     pub(super) client: Option<ClientId>,
+    /// Headers of its CANCEL: why the first side has given up.
+    pub(super) reasons: Vec<(String, String)>,
     /// As it went on, without Via.
     pub(super) sent: Option<Request>,
     /// What the other side's dialogs begin with.
@@ -264,6 +271,7 @@ impl Inviting {
             initial: false,
             offerless,
             client: None,
+            reasons: Vec::new(),
             sent: None,
             asking: None,
             targets: VecDeque::new(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::call::{Call, Carried, Open, Served, Stage};
-use super::event::{Cause, EndedBy};
+use super::event::{CallEvent, Cause, EndedBy};
 use super::exchange::Exchange;
 use super::media::Media;
 use super::wants::{capacity, current, unusable};
@@ -12,6 +12,7 @@ use super::{B2bua, CallKey, Output, STEP, Ticket};
 use crate::moment::Moment;
 use crate::relay::{SessionEnd, Side};
 use crate::sdp::Refusal;
+use crate::sip::way::{FlowId, Protocol};
 
 impl Open {
     /// Whether this side owes the answer now.
@@ -34,6 +35,15 @@ impl Open {
 }
 
 impl B2bua {
+    /// A message of this side with a body came so: fingerprints in it count as its way does, and not as that of the call's
+    /// first message (RFC 8122 section 7, SDP-104). While an earlier one is still looked at, they count as the worse of both.
+    pub(super) fn described_by(&mut self, key: CallKey, side: Side, body: &[u8], flow: FlowId) {
+        let Some(call) = self.calls.get_mut(&key).filter(|_| !body.is_empty()) else { return };
+        let looked_at = call.open.as_ref().is_some_and(|open| !matches!(open.stage, Stage::Awaiting));
+        let secure = call.media.is_secure(side);
+        *secure = flow.protocol == Protocol::Tls && (*secure || !looked_at);
+    }
+
     /// A description of `from`, in a message that goes on when we know what becomes of it.
     pub(super) fn carry(&mut self, key: CallKey, from: Side, text: Vec<u8>, next: Carried, now: Moment) {
         let Some(call) = self.calls.get_mut(&key) else { return };
@@ -177,12 +187,24 @@ impl B2bua {
         for at in ended {
             self.outputs.push_back(Output::Release { at, end: SessionEnd::Bye });
         }
+        self.count_lines(key);
         self.forward(key, next, Some(answer), now);
         let inviting = self.calls.get_mut(&key).and_then(|c| c.inviting.as_mut());
         if let Some(held) = inviting.and_then(|i| i.held.take()) {
             let (client, response, flow) = *held;
             self.invite_answered(key, client, response, flow, now);
         }
+    }
+
+    /// Tells the lines of a call once, when it is answered and has agreed on them.
+    pub(super) fn count_lines(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if call.counted || call.answered.is_none() || call.open.is_some() {
+            return;
+        }
+        call.counted = true;
+        let (anchored, passed) = (call.media.anchors().count(), call.media.others());
+        self.tell(CallEvent::Negotiated { anchored, passed });
     }
 
     /// What an unreliable response shows of an answer (RFC 3261 section 13.2.1): rewritten, and bound to nothing.

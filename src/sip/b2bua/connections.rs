@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::call::Leg;
-use super::{B2bua, CallKey};
+use super::{B2bua, CallKey, admission};
 use crate::relay::Side;
-use crate::sip::way::{FlowId, Target, Way};
+use crate::sip::way::{FlowId, Protocol, Target, Way};
 use crate::slack::Slack;
 
 /// Which legs hang on which connection: each on one at most.
@@ -20,6 +20,7 @@ impl Connections {
             self.0.entry(*flow).or_default().insert(at);
         }
         leg.way = way;
+        leg.heard = false;
     }
 
     /// A leg hangs on nothing any more.
@@ -46,12 +47,56 @@ impl Connections {
     }
 }
 
+impl Leg {
+    /// Whether it stays reached as it is, though its dialog leads to this target. A connection stays that leads there, and
+    /// one of the other side's own that comes from there. Whoever stands behind an address translator is reached where it
+    /// came from, since its Contact names a place that is nowhere (RFC 3581, RFC 5923).
+    pub(super) fn stays(&self, side: Side, target: &Target) -> bool {
+        let elsewhere = target.address.ip() != self.way.remote().ip();
+        let nowhere = side == Side::A && self.is_direct();
+        match &self.way {
+            Way::Flow(flow) => {
+                let leads_there = (flow.protocol, flow.remote) == (target.protocol, target.address);
+                let is_safe = flow.protocol == Protocol::Tls || !self.is_secure();
+                leads_there || (self.heard && is_safe && (!elsewhere || nowhere))
+            }
+            Way::Target(before) => {
+                let datagrams = before.protocol == Protocol::Udp && target.protocol == Protocol::Udp;
+                datagrams && nowhere && elsewhere
+            }
+        }
+    }
+
+    /// Whether nobody has asked to stand between.
+    pub(super) fn is_direct(&self) -> bool {
+        self.dialog.as_ref().is_some_and(|dialog| dialog.next_hop() == dialog.remote_target())
+    }
+
+    /// Whether its requests may go by TLS alone (RFC 3261 section 26.2.2).
+    pub(super) fn is_secure(&self) -> bool {
+        self.dialog.as_ref().is_some_and(|dialog| admission::is_secure(dialog.next_hop()))
+    }
+}
+
 impl B2bua {
+    /// A request of this leg has come by a connection, which may be a better way than the one before.
+    pub(super) fn came_by(&mut self, key: CallKey, side: Side, flow: FlowId) {
+        let Some(leg) = self.calls.get_mut(&key).map(|call| call.leg_mut(side)) else { return };
+        let is_new = leg.way != Way::Flow(flow);
+        if is_new {
+            self.connections.turn(leg, (key, side), Way::Flow(flow));
+        }
+        leg.heard = true;
+        if is_new {
+            self.refresh_way(key, side);
+        }
+    }
+
     /// The connection of these legs is gone: requests go where their dialogs say, by a new one (RFC 3261 section 12.2.1.1).
     pub(super) fn leave_connection(&mut self, flow: FlowId) {
         for (key, side) in self.connections.0.remove(&flow).unwrap_or_default() {
             let Some(leg) = self.calls.get_mut(&key).map(|call| call.leg_mut(side)) else { continue };
-            leg.way = Way::Target(Target { protocol: flow.protocol, address: flow.remote, name: None });
+            (leg.way, leg.heard) = (admission::back_to(flow), false);
             self.refresh_way(key, side);
         }
     }

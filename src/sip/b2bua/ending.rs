@@ -12,13 +12,16 @@ use crate::sip::message::{Headers, Request, Response};
 use crate::sip::transaction::ServerId;
 
 impl B2bua {
-    /// BYE of a side: 200 at once, whatever becomes of the rest (RFC 3261 section 15.1.2).
+    /// BYE of a side: 200 at once, whatever becomes of the rest (RFC 3261 section 15.1.2). So headers of the other side's
+    /// response to it have nobody to go to.
     pub(super) fn said_goodbye(&mut self, key: CallKey, side: Side, server: ServerId, request: &Request, now: Moment) {
         self.answer(server, request, 200, &[], now);
         let Some(call) = self.calls.get(&key) else { return };
         if call.answered.is_none() {
             // The caller gives up an early dialog (RFC 3261 section 15), or one of the forks does, which then fails by itself.
             if side == Side::A {
+                let reasons: Vec<String> = request.headers.all("Reason").map(str::to_owned).collect();
+                self.give_reasons(key, &reasons);
                 self.refuse_call(key, 487, &[], Cause::Cancelled, now);
             }
             return;
@@ -27,12 +30,21 @@ impl B2bua {
         self.close(key, Cause::Bye, EndedBy::Side(side), now);
     }
 
+    /// Why the side that sent the INVITE has given up (RFC 3326): nothing else of CANCEL is for the other side, for CANCEL is
+    /// made anew at each hop (RFC 3261 section 9.1).
+    fn give_reasons(&mut self, key: CallKey, reasons: &[String]) {
+        if let Some(inviting) = self.calls.get_mut(&key).and_then(|c| c.inviting.as_mut()) {
+            inviting.reasons = reasons.iter().map(|reason| ("Reason".to_owned(), reason.clone())).collect();
+        }
+    }
+
     /// CANCEL of the INVITE that this is.
-    pub(super) fn cancelled(&mut self, server: ServerId, now: Moment) {
+    pub(super) fn cancelled(&mut self, server: ServerId, reasons: &[String], now: Moment) {
         match self.servers.remove(&server) {
             Some(Served::Admitting { request, .. }) => self.answer(server, &request, 487, &[], now),
             Some(Served::Invite { call: key, side }) => {
                 self.servers.insert(server, Served::Invite { call: key, side });
+                self.give_reasons(key, reasons);
                 let inviting = self.calls.get(&key).and_then(|c| c.inviting.as_ref()).filter(|i| i.server == server);
                 match inviting.map(|i| (i.initial, i.client)) {
                     Some((true, _)) => self.refuse_call(key, 487, &[], Cause::Cancelled, now),
@@ -51,9 +63,9 @@ impl B2bua {
 
     /// CANCEL of our INVITE, if it is under way.
     pub(super) fn cancel_far(&mut self, key: CallKey, now: Moment) {
-        let client = self.calls.get(&key).and_then(|c| c.inviting.as_ref()).and_then(|i| i.client);
-        if let Some(client) = client {
-            self.transactions.cancel(client, &[], now);
+        let Some(inviting) = self.calls.get(&key).and_then(|c| c.inviting.as_ref()) else { return };
+        if let Some(client) = inviting.client {
+            self.transactions.cancel(client, &inviting.reasons, now);
         }
     }
 
@@ -78,6 +90,7 @@ impl B2bua {
             response.headers.push(name, value.clone());
         }
         let (client, taken) = (inviting.client.take(), inviting.taken.take());
+        let reasons = std::mem::take(&mut inviting.reasons);
         let late = inviting.late(call.legs[Side::B as usize].way.clone(), None);
         self.tag(&mut response);
         self.servers.remove(&server);
@@ -86,7 +99,7 @@ impl B2bua {
             match taken {
                 // It was told once, and would never be acknowledged.
                 Some(taken) => self.turn_down(client, &late, &taken, now),
-                None => self.transactions.cancel(client, &[], now),
+                None => self.transactions.cancel(client, &reasons, now),
             }
             self.clients.insert(client, Asked::Late(Box::new(late)));
         }

@@ -20,11 +20,16 @@ pub enum CallEvent {
     Answered {
         /// From the INVITE to the 2xx.
         setup: Duration,
+    },
+    /// A call that was answered has its first answer to a description: with the 2xx, or after it if the offer was late.
+    Negotiated {
         /// Lines that are anchored.
         anchored: usize,
         /// Lines that live and are not.
         passed: usize,
     },
+    /// An anchor is over, and the news of it were lost, its record with them.
+    Stray(AnchorRef),
     /// A call is over.
     Ended(Arc<CallRecord>),
 }

@@ -22,9 +22,16 @@ impl B2bua {
         match self.clients.get(&client) {
             Some(Asked::Invite { call }) => {
                 let call = *call;
+                if let Some(from) = self.calls.get(&call).and_then(|c| c.inviting.as_ref()).map(|i| i.from) {
+                    self.described_by(call, from.other(), &response.body, flow);
+                }
                 self.invite_answered(call, client, response, flow, now);
             }
-            Some(Asked::Passed { .. }) => self.passed_answered(client, response, now),
+            Some(Asked::Passed { call, from, .. }) => {
+                let (call, side) = (*call, from.other());
+                self.described_by(call, side, &response.body, flow);
+                self.passed_answered(client, response, now);
+            }
             Some(Asked::Refresh { .. }) => self.refreshed(client, &response, now),
             Some(Asked::Late(_)) => self.late_response(client, &response, now),
             // BYE: however it ended, it is over.
@@ -97,9 +104,12 @@ impl B2bua {
             AnchorNews::Mismatch { .. } => Cause::Media("mismatch"),
             AnchorNews::Refused { .. } => Cause::Media("refused"),
         };
-        if !call.media.anchors().any(|a| a == at) {
-            return;
-        }
+        self.anchor_failed(key, at, cause, ended, now);
+    }
+
+    /// An anchor is good for nothing, or over: so is its call, unless that has something else.
+    pub(super) fn anchor_failed(&mut self, key: CallKey, at: AnchorRef, cause: Cause, ended: bool, now: Moment) {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| call.media.anchors().any(|a| a == at)) else { return };
         if call.media.goes_on_without(at) {
             // Only this chat is over.
             call.media.forget(at);

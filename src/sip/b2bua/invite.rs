@@ -1,5 +1,6 @@
 //! An INVITE across, from whichever side (RFC 3261 sections 13 and 14).
 
+use super::admission::is_secure;
 use super::call::{Asked, Carried, Inviting, Served};
 use super::dialog::Dialog;
 use super::event::Cause;
@@ -9,7 +10,7 @@ use super::{B2bua, CallKey, Output, admission, body};
 use crate::moment::Moment;
 use crate::relay::Side;
 use crate::sdp::Family;
-use crate::sip::message::{Headers, Request};
+use crate::sip::message::{Headers, NameAddr, Request};
 use crate::sip::transaction::ServerId;
 use crate::sip::way::{Protocol, Way};
 
@@ -27,15 +28,21 @@ impl B2bua {
         }
     }
 
-    /// The callee's leg leads to the next of the targets; false if there is none.
+    /// The callee's leg leads to the next of the targets; false if there is none, or no Contact of ours for it.
     pub(super) fn aim_at_next(&mut self, key: CallKey) -> bool {
         let Some(call) = self.calls.get_mut(&key) else { return false };
-        let Some(target) = call.inviting.as_mut().and_then(|i| i.targets.pop_front()) else { return false };
+        let Some(inviting) = call.inviting.as_mut() else { return false };
+        let Some(target) = inviting.targets.pop_front() else { return false };
+        // RFC 3261 section 8.1.1.8.
+        let route = inviting.route.first().and_then(|route| NameAddr::read(route)).map_or("", |route| route.uri);
+        let secure = is_secure(&inviting.request_uri) || is_secure(route);
         let family = if target.address.is_ipv6() { Family::V6 } else { Family::V4 };
         call.media.signalled(Side::B, family, target.protocol == Protocol::Tls);
         let leg = call.leg_mut(Side::B);
-        leg.contact = self.settings.contacts.value(target.protocol, target.address.is_ipv6());
-        self.connections.turn(leg, (key, Side::B), Way::Target(target));
+        let way = Way::Target(self.settings.listeners.aim(target));
+        let Some(contact) = self.settings.listeners.contact(&way, secure) else { return false };
+        leg.contact = contact;
+        self.connections.turn(leg, (key, Side::B), way);
         true
     }
 

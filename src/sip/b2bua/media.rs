@@ -138,6 +138,11 @@ impl Media {
         (spoken.family, spoken.secure) = (family, secure);
     }
 
+    /// Whether what a side says now has come securely.
+    pub(super) fn is_secure(&mut self, side: Side) -> &mut bool {
+        &mut self.sides[side as usize].secure
+    }
+
     /// What is offered to a leg, whatever the other one offered.
     pub(super) fn demand(&mut self, side: Side, protocol: Protocol) {
         self.sides[side as usize].protocol = Some(protocol);
@@ -153,14 +158,14 @@ impl Media {
         self.lines.iter().filter_map(|line| line.anchor.as_ref()).map(|a| a.at)
     }
 
-    /// Whether any m-line that lives is not anchored: a call that goes on without its chat.
-    pub(super) fn has_others(&self) -> bool {
-        self.lines.iter().any(|line| line.other)
+    /// How many m-lines live and are not anchored: with some a call goes on without its chat.
+    pub(super) fn others(&self) -> usize {
+        self.lines.iter().filter(|line| line.other).count()
     }
 
     /// Whether something of the call lives beside this anchor.
     pub(super) fn goes_on_without(&self, at: AnchorRef) -> bool {
-        self.has_others() || self.anchors().any(|other| other != at)
+        self.others() > 0 || self.anchors().any(|other| other != at)
     }
 
     /// A leg's link is gone.

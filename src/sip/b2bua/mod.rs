@@ -19,7 +19,7 @@
 //!   each m-line, `exchange` is an offer without its answer, `wants` what it asks of the relay.
 //! * `ending` is BYE, CANCEL and refusals, `failing` all that ends a call by itself; `refreshing` the session timers of either
 //!   leg.
-//! * `connections` knows which legs lose their way with a connection.
+//! * `connections` knows which legs lose their way with a connection, `strays` finds anchors whose news were lost.
 //! * [`dialog`], [`body`] and [`session_timer`] are the parts: values without a call.
 
 mod acks;
@@ -45,6 +45,7 @@ mod refreshing;
 mod responses;
 pub mod session_timer;
 mod settings;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod wants;
@@ -60,13 +61,14 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 pub use event::{CallEvent, CallRecord, Cause, EndedBy};
 pub use media::{AnchorRef, MediaSettings};
-pub use settings::{Admission, Contact, Contacts, Forks, Refusal, Routed, Settings};
+pub use settings::{Admission, Forks, Refusal, Routed, Settings};
 
 use self::budget::Budget;
 use self::call::{Asked, Call, Owner, Served};
 use self::connections::Connections;
 use self::dialog::DialogKey;
 use self::ended::Ended;
+use self::strays::Strays;
 use crate::moment::Moment;
 use crate::relay::{AnchorError, AnchorNews, AnchorWish, LegTerms, Reserved, SessionEnd, Side};
 use crate::sip::message::{Message, Request};
@@ -182,6 +184,11 @@ pub enum Output {
         /// Why.
         end: SessionEnd,
     },
+    /// Which of these anchors are not there: answer by [`B2bua::not_found`], or not at all.
+    Find {
+        /// All that have not told their end.
+        anchors: Vec<AnchorRef>,
+    },
     /// For metrics and records.
     Event(CallEvent),
 }
@@ -206,6 +213,7 @@ pub struct B2bua {
     connections: Connections,
     /// Connections that failed, by caller.
     budget: Budget,
+    strays: Strays,
     timers: BTreeSet<(Moment, CallKey)>,
     outputs: VecDeque<Output>,
     draining: bool,
@@ -235,6 +243,7 @@ impl B2bua {
             anchors: HashMap::new(),
             connections: Connections::default(),
             budget: Budget::default(),
+            strays: Strays::default(),
             timers: BTreeSet::new(),
             outputs: VecDeque::new(),
             draining: false,
@@ -274,6 +283,7 @@ impl B2bua {
         }
         self.give_up_admitting(now);
         self.ended.expire(now);
+        self.look_for_strays(now);
         self.work(now);
     }
 
@@ -281,7 +291,10 @@ impl B2bua {
     pub fn next_timeout(&self) -> Option<Moment> {
         let calls = self.timers.first().map(|(at, _)| *at);
         let admitting = self.admitting.front().map(|(at, _)| *at);
-        [self.transactions.next_timeout(), calls, admitting, self.ended.next()].into_iter().flatten().min()
+        [self.transactions.next_timeout(), calls, admitting, self.ended.next(), self.strays.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next thing to do.
@@ -342,6 +355,11 @@ impl B2bua {
         self.dialogs.len()
     }
 
+    /// Whether an anchor is to tell its end.
+    pub fn awaits(&self, at: AnchorRef) -> bool {
+        self.anchors.contains_key(&at)
+    }
+
     /// Anchors that have not told their end.
     pub fn anchors(&self) -> usize {
         self.anchors.len()
@@ -364,9 +382,9 @@ impl B2bua {
                     self.outputs.push_back(Output::Transmit { octets, way, of });
                 }
                 transaction::Output::Request { id, request, flow } => self.requested(id, request, flow, now),
-                transaction::Output::Acknowledged { id, ack } => self.acknowledged(id, &ack, now),
+                transaction::Output::Acknowledged { id, ack, flow } => self.acknowledged(id, &ack, flow, now),
                 transaction::Output::Unacknowledged { id } => self.unacknowledged(id, now),
-                transaction::Output::Cancelled { id } => self.cancelled(id, now),
+                transaction::Output::Cancelled { id, reasons } => self.cancelled(id, &reasons, now),
                 transaction::Output::Response { id, response, flow } => self.responded(id, response, flow, now),
                 transaction::Output::Failed { id, .. } => self.failed(id, now),
                 transaction::Output::Ended { id } => self.over(id, now),
@@ -431,14 +449,5 @@ impl B2bua {
     pub fn news(&mut self, at: AnchorRef, news: &AnchorNews, now: Moment) {
         self.take_news(at, news, now);
         self.work(now);
-    }
-
-    /// The answer to [`Output::Locate`].
-    pub fn located(&mut self, call: CallKey, side: Side, target: Option<Target>) {
-        let Some(leg) = self.calls.get_mut(&call).map(|call| call.leg_mut(side)) else { return };
-        // A connection that has come meanwhile is better than what a name leads to.
-        if let (Way::Target(_), Some(target)) = (&leg.way, target) {
-            leg.way = Way::Target(target);
-        }
     }
 }

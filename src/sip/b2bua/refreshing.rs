@@ -10,7 +10,7 @@ use crate::moment::Moment;
 use crate::relay::Side;
 use crate::sip::message::{Headers, Request, Response, cseq};
 use crate::sip::transaction::ClientId;
-use crate::sip::way::{Protocol, Way};
+use crate::sip::way::{Target, Way};
 use rand_chacha::rand_core::RngCore;
 
 /// How often one refresh is sent again since the other side wants a longer interval.
@@ -56,8 +56,8 @@ impl B2bua {
         }
     }
 
-    /// How requests reach a leg. A connection stays what it is; a name has to be looked up; and whoever stands behind an
-    /// address translator is reached where it came from, since its Contact names a place that is nowhere (RFC 3581).
+    /// How requests reach a leg: where its route set or its Contact lead (RFC 3261 section 12.2.1.1), unless it stays reached
+    /// as it is. A name has to be looked up, but for one that only names whom a connection comes from.
     pub(super) fn refresh_way(&mut self, key: CallKey, side: Side) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         if side == Side::A && call.stranger.is_some() {
@@ -65,19 +65,35 @@ impl B2bua {
             return;
         }
         let leg = call.leg_mut(side);
-        let (Some(dialog), Way::Target(before)) = (leg.dialog.as_ref(), &leg.way) else { return };
-        match numeric(dialog.next_hop(), before.protocol) {
-            Some(target) if before.protocol == Protocol::Udp && target.protocol == Protocol::Udp => {
-                let behind = dialog.next_hop() == dialog.remote_target() && target.address.ip() != before.address.ip();
-                if !behind || side == Side::B {
-                    leg.way = Way::Target(target);
-                }
-            }
-            Some(target) => leg.way = Way::Target(target),
+        let Some(dialog) = leg.dialog.as_ref() else { return };
+        match numeric(dialog.next_hop(), leg.way.protocol(), leg.way.local()) {
+            Some(target) => self.lead(key, side, target),
+            None if leg.heard && side == Side::A && leg.is_direct() && !leg.is_secure() => {}
             None => {
                 let uri = dialog.next_hop().to_owned();
                 self.outputs.push_back(Output::Locate { call: key, side, uri });
             }
+        }
+    }
+
+    /// A leg's dialog leads to this target. Where it may not lead, it stays reached as it is.
+    fn lead(&mut self, key: CallKey, side: Side, target: Target) {
+        let Some(leg) = self.calls.get_mut(&key).map(|call| call.leg_mut(side)) else { return };
+        let target = self.settings.listeners.aim(target);
+        let known = target.address == leg.way.remote();
+        let may = known || self.settings.egress.permits(None, target.address).is_ok();
+        if may && !leg.stays(side, &target) {
+            self.connections.turn(leg, (key, side), Way::Target(target));
+        }
+    }
+
+    /// The answer to [`Output::Locate`]; none where nobody knows, and then it stays as it is.
+    pub fn located(&mut self, call: CallKey, side: Side, uri: &str, target: Option<Target>) {
+        let Some(leg) = self.calls.get(&call).map(|call| call.leg(side)) else { return };
+        let is_meant = leg.dialog.as_ref().is_some_and(|dialog| dialog.next_hop() == uri);
+        if let Some(target) = target.filter(|_| is_meant) {
+            let from = leg.way.local();
+            self.lead(call, side, Target { from, ..target });
         }
     }
 

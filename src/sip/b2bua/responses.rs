@@ -154,9 +154,9 @@ impl B2bua {
         call.legs[from as usize].update = update(&inviting.request.headers);
         if initial {
             call.answered = Some(now);
-            let (setup, passed) = (now.since(call.began), usize::from(call.media.has_others()));
-            let anchored = call.media.anchors().count();
-            self.tell(CallEvent::Answered { setup, anchored, passed });
+            let setup = now.since(call.began);
+            self.tell(CallEvent::Answered { setup });
+            self.count_lines(key);
             self.refresh_way(key, from);
         }
         self.refresh_target(key, to, &response.headers);

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use super::media::MediaSettings;
 use super::session_timer::Wishes;
-use crate::sip::way::{Protocol, Target};
+use crate::relay::policy::EgressPolicy;
+use crate::sip::listeners::Listeners;
+use crate::sip::way::Target;
 
 /// Rules and bounds of all calls.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Our name in Warning headers and Call-IDs.
     pub host: String,
-    /// What our Contact says on each way.
-    pub contacts: Contacts,
+    /// As whom we speak.
+    pub listeners: Listeners,
+    /// Where requests may go that nobody but those who call leads there.
+    pub egress: EgressPolicy,
     /// Descriptions and where they lead.
     pub media: MediaSettings,
     /// Session timers.
@@ -25,34 +29,6 @@ pub struct Settings {
     pub forks: Forks,
     /// Media types in the description that answers OPTIONS.
     pub capability: String,
-}
-
-/// What Contact and c= say, by protocol and address family.
-#[derive(Clone, Debug, Default)]
-pub struct Contacts(pub Vec<Contact>);
-
-/// Where a listener is reached.
-#[derive(Clone, Debug)]
-pub struct Contact {
-    /// Its protocol.
-    pub protocol: Protocol,
-    /// Whether its address is IPv6.
-    pub is_ipv6: bool,
-    /// Host, and port if it is not the default one; IPv6 in brackets.
-    pub host: String,
-}
-
-impl Contacts {
-    /// The value of Contact toward somebody who is reached in this way.
-    pub(super) fn value(&self, protocol: Protocol, is_ipv6: bool) -> String {
-        let of_protocol = || self.0.iter().filter(|c| c.protocol == protocol);
-        let found = of_protocol().find(|c| c.is_ipv6 == is_ipv6).or_else(|| of_protocol().next());
-        match found.or(self.0.first()) {
-            Some(contact) if contact.protocol == Protocol::Udp => format!("<sip:{}>", contact.host),
-            Some(contact) => format!("<sip:{};transport={}>", contact.host, contact.protocol.param()),
-            None => "<sip:localhost>".to_owned(),
-        }
-    }
 }
 
 /// What the caller sees of a call that forks behind us (RFC 3261 section 13.2.2.4).

@@ -68,6 +68,7 @@ impl B2bua {
         if let Some(at) = made {
             if error.is_none() {
                 self.anchors.insert(at, ticket.call);
+                self.await_news(now);
             } else {
                 self.outputs.push_back(Output::Release { at, end: SessionEnd::Cancelled });
             }

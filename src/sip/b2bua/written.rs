@@ -77,7 +77,7 @@ pub(super) fn is_fragment(content_type: &str) -> bool {
 /// A value of From or To without its tag.
 pub(super) fn untagged(headers: &Headers, name: &str) -> String {
     let value = headers.first(name).unwrap_or_default();
-    NameAddr::read(value).map_or_else(|| value.to_owned(), |address| address.with_tag(None))
+    NameAddr::read(value).map_or_else(|| value.to_owned(), |address| address.anew(None))
 }
 
 /// The headers that must come with a status of ours about a body (RFC 3261 sections 21.4.13, 8.2.3).

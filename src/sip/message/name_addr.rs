@@ -23,7 +23,7 @@ impl<'a> NameAddr<'a> {
         let (display, uri, rest) = match position(value, b'<') {
             Some(open) => {
                 let close = open + value[open..].find('>')?;
-                (value[..open].trim(), &value[open + 1..close], value[close + 1..].trim())
+                (value[..open].trim(), value[open + 1..close].trim(), value[close + 1..].trim())
             }
             None => {
                 let at = position(value, b';').unwrap_or(value.len());
@@ -46,6 +46,22 @@ impl<'a> NameAddr<'a> {
     /// The tag (RFC 3261 section 19.3).
     pub fn tag(&self) -> Option<&'a str> {
         param(self.params, "tag").flatten().filter(|tag| !tag.is_empty())
+    }
+
+    /// The display name as it may be sent: what is neither quoted nor made of tokens is quoted (RFC 4475 section 3.1.2.15).
+    fn named(&self) -> String {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~ \t".contains(&b);
+        let display = self.display;
+        if display.is_empty() || display.starts_with('"') || display.bytes().all(token) {
+            return display.to_owned();
+        }
+        format!("\"{}\"", display.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+
+    /// The value as a request of our own may have it: with this tag or without one, and without defects of its display name.
+    pub fn anew(&self, tag: Option<&str>) -> String {
+        let display = self.named();
+        NameAddr { display: &display, ..*self }.with_tag(tag)
     }
 
     /// The value again, with this tag or without one.
@@ -100,6 +116,17 @@ mod tests {
         for bad in ["", "<>", "<sip:a", "<sip:a> x"] {
             assert_eq!(NameAddr::read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn rfc4475_s3_1_2_14_and_15_defects_are_not_sent_on() {
+        let anew = |text| NameAddr::read(text).map(|it| it.anew(None));
+        let name = |text: &str| Some(format!("{text} <sip:a@b>"));
+        assert_eq!(anew("Bell, Alexander <sip:a@b>;tag=43"), name("\"Bell, Alexander\""));
+        assert_eq!(anew("\"Watson, Thomas\" < sip:a@b >"), name("\"Watson, Thomas\""));
+        assert_eq!(anew("caller<sip:a@b>"), name("caller"));
+        assert_eq!(anew("(c) \u{41f} <sip:a@b>"), name("\"(c) \u{41f}\""));
+        assert_eq!(anew("<sip:a@b>"), Some("<sip:a@b>".to_owned()));
     }
 
     #[test]

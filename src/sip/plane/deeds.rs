@@ -41,14 +41,25 @@ impl Driver {
     }
 
     fn observe(&mut self, event: &CallEvent) {
-        if let CallEvent::Ended(record) = event {
-            for at in &record.anchors {
-                self.ended.insert(*at, record.clone());
+        match event {
+            CallEvent::Ended(record) => {
+                for at in record.anchors.iter().filter(|at| self.b2bua.awaits(**at)) {
+                    self.ended.insert(*at, record.clone());
+                }
+                tracing::debug!(
+                    call = %self.setup.redacted(&record.call_id), cause = record.cause.word(), by = record.by.word(),
+                    "call ended"
+                );
             }
-            tracing::debug!(
-                call = %self.setup.redacted(&record.call_id), cause = record.cause.word(), by = record.by.word(),
-                "call ended"
-            );
+            CallEvent::Stray(at) => {
+                self.ended.remove(at);
+                tracing::warn!(
+                    shard = at.shard,
+                    anchor = at.anchor.as_u64(),
+                    "the end of a session was not heard of; it has no record"
+                );
+            }
+            _ => {}
         }
         self.metrics.event(event);
     }
@@ -57,10 +68,12 @@ impl Driver {
         let sent = match &way {
             Way::Flow(id) if id.protocol == Protocol::Udp => self.datagram(id.local, id.remote, octets.clone()),
             Way::Flow(id) => self.on_stream(id, octets.clone()),
-            Way::Target(target) if target.protocol == Protocol::Udp => match self.dialer.udp_local(target.address) {
-                Some(local) => self.datagram(local, target.address, octets.clone()),
-                None => Err(SendError::NoListener),
-            },
+            Way::Target(target) if target.protocol == Protocol::Udp => {
+                match self.setup.b2bua.listeners.aim(target.clone()).from {
+                    Some(local) => self.datagram(local, target.address, octets.clone()),
+                    None => Err(SendError::NoListener),
+                }
+            }
             Way::Target(target) => return self.dial(octets, target.clone(), of),
         };
         if let (Err(error), Some(client)) = (sent, of) {
@@ -84,16 +97,19 @@ impl Driver {
             (self.setup.clone(), self.done.clone(), self.resting.clone(), self.shared.clone());
         tokio::task::spawn_local(async move {
             let found = resolver.targets(&hop.places, setup.means, false).await;
-            let found = found.map(|targets| {
-                let others = setup.routes.own.others(targets);
-                // What a stranger has dialled leads no further than what its media may be sent to.
-                let free = !stranger || hop.by != By::RequestUri;
-                let policy = &clock.settings.load().policy;
-                others.into_iter().filter(|t| free || policy.permits(None, t.address).is_ok()).collect::<Vec<_>>()
+            let others = found.map(|targets| setup.routes.own.others(targets));
+            let found = others.map(|targets| {
+                // Where the operator leads anybody may go; what a stranger has dialled leads no further than its media.
+                let led = matches!(hop.by, By::OutboundProxy | By::Domain);
+                let core = clock.settings.load();
+                let policy = if stranger { &core.policy } else { &setup.b2bua.egress };
+                let may = |target: &Target| led || policy.permits(None, target.address).is_ok();
+                (targets.is_empty(), targets.into_iter().filter(may).collect::<Vec<_>>())
             });
             let result = match found {
-                Ok(targets) if targets.is_empty() => Err(refusal(482)),
-                Ok(targets) => Ok(Routed {
+                Ok((true, _)) => Err(refusal(482)),
+                Ok((_, targets)) if targets.is_empty() => Err(refusal(403)),
+                Ok((_, targets)) => Ok(Routed {
                     targets: resting.borrow().reorder(targets, clock.clock.now()),
                     request_uri: hop.request_uri,
                     route: hop.route,
@@ -113,7 +129,7 @@ impl Driver {
         tokio::task::spawn_local(async move {
             let found = resolver.targets(&[place], means, false).await;
             let target = found.ok().and_then(|targets| targets.into_iter().next());
-            let _ = done.send(Done::Located(call, side, target)).await;
+            let _ = done.send(Done::Located(call, side, uri, target)).await;
         });
     }
 
@@ -172,11 +188,23 @@ impl Driver {
                     return;
                 }
                 Output::Release { at, end } => return release(&shards, at, end).await,
+                Output::Find { anchors } => Done::NotFound(missing(&shards, &anchors).await),
                 _ => return,
             };
             let _ = done.send(result).await;
         });
     }
+}
+
+/// Those that are not there. What a shard says that is too busy to answer counts as there.
+async fn missing(shards: &Shards, anchors: &[AnchorRef]) -> Vec<AnchorRef> {
+    let mut all = Vec::new();
+    for shard in 0..u16::try_from(shards.len()).unwrap_or(u16::MAX) {
+        let of_shard = anchors.iter().filter(|at| at.shard == shard).map(|at| at.anchor).collect();
+        let lacks = shards.lacks(shard, of_shard).await.unwrap_or_default();
+        all.extend(lacks.into_iter().map(|anchor| AnchorRef { shard, anchor }));
+    }
+    all
 }
 
 async fn release(shards: &Shards, at: AnchorRef, end: SessionEnd) {

@@ -54,11 +54,12 @@ pub(super) enum Done {
     Unsent(ClientId, Unsent),
     Claimed(Claim),
     Routed(CallKey, Result<Routed, Refusal>),
-    Located(CallKey, Side, Option<Target>),
+    Located(CallKey, Side, String, Option<Target>),
     LookedUp(Ticket, Vec<std::sync::Arc<[u8]>>),
     Reserved(Ticket, Result<(u16, Reserved), AnchorError>),
     Renewed(Ticket, AnchorRef, Result<std::sync::Arc<[u8]>, AnchorError>),
     Set(Ticket, Result<(), AnchorError>),
+    NotFound(Vec<AnchorRef>),
 }
 
 /// The machine and all that it needs.
@@ -214,11 +215,12 @@ impl Driver {
             Done::Unsent(client, why) => self.b2bua.unsent(client, why, now),
             Done::Claimed(claim) => self.claimed(claim),
             Done::Routed(call, result) => self.b2bua.routed(call, result, now),
-            Done::Located(call, side, target) => self.b2bua.located(call, side, target),
+            Done::Located(call, side, uri, target) => self.b2bua.located(call, side, &uri, target),
             Done::LookedUp(ticket, living) => self.b2bua.looked_up(ticket, living, now),
             Done::Reserved(ticket, result) => self.b2bua.reserved(ticket, result, now),
             Done::Renewed(ticket, at, result) => self.b2bua.renewed(ticket, at, result, now),
             Done::Set(ticket, result) => self.b2bua.set(ticket, result, now),
+            Done::NotFound(anchors) => self.b2bua.not_found(anchors, now),
         }
         self.perform();
     }

@@ -25,12 +25,14 @@ impl Metrics {
     /// Counts an event.
     pub(super) fn event(&mut self, event: &CallEvent) {
         match event {
-            CallEvent::Began => {}
+            CallEvent::Began | CallEvent::Stray(_) => {}
             CallEvent::Refused { status } => *self.snapshot.refused.entry(code(*status)).or_default() += 1,
-            CallEvent::Answered { setup, anchored, passed } => {
+            CallEvent::Answered { setup } => {
                 *self.snapshot.outcomes.entry("answered").or_default() += 1;
                 let millis = u64::try_from(setup.as_millis()).unwrap_or(u64::MAX);
                 self.snapshot.setup.observe(&SETUP_BOUNDS_MS, millis);
+            }
+            CallEvent::Negotiated { anchored, passed } => {
                 self.snapshot.lines[0] += *anchored as u64;
                 self.snapshot.lines[1] += *passed as u64;
             }

@@ -10,11 +10,12 @@ use crate::net::server::Server;
 use crate::observe::CallOfSession;
 use crate::sdp::Fingerprint;
 use crate::sip::b2bua::session_timer::Wishes;
-use crate::sip::b2bua::{CallRecord, Contact, Contacts, Forks, MediaSettings, Settings};
+use crate::sip::b2bua::{CallRecord, Forks, MediaSettings, Settings};
 use crate::sip::digest::Terms;
+use crate::sip::listeners::{Listener, Listeners};
 use crate::sip::routing::{Means, Routes};
 use crate::sip::setup;
-use crate::sip::transaction::{self, Family, SentBy};
+use crate::sip::transaction;
 use crate::sip::way::Protocol;
 
 /// Octets of the hash of a Call-ID that are told.
@@ -35,21 +36,15 @@ impl Setup {
     /// From the configuration, for listeners bound to `bound`.
     pub(super) fn of(config: &Config, sip: &Sip, server: &Server, bound: &[(Protocol, SocketAddr)]) -> Setup {
         let names = setup::names(sip, bound);
-        let contacts: Vec<Contact> = names
-            .iter()
-            .zip(bound)
-            .map(|((protocol, host, port), (_, address))| Contact {
-                protocol: *protocol,
-                is_ipv6: address.is_ipv6(),
-                host: place(host, *port),
-            })
-            .collect();
+        let listeners = listeners(&names, bound);
         let core = server.shared.settings.load();
+        let own: Vec<SocketAddr> = bound.iter().map(|(_, address)| *address).collect();
         let host = names.first().map_or_else(|| config.relay.hostname.clone(), |(_, host, _)| host.clone());
         Setup {
             b2bua: Settings {
                 host,
-                contacts: Contacts(contacts),
+                listeners: listeners.clone(),
+                egress: setup::egress(sip, &[own, core.policy.own.clone()].concat()),
                 media: MediaSettings {
                     rules: setup::rules(&sip.media),
                     secure_fingerprints: sip.media.fingerprints_need_secure_sip,
@@ -66,7 +61,7 @@ impl Setup {
                 },
                 capability: "message/cpim text/plain *".to_owned(),
             },
-            transactions: transactions(sip, &names, bound),
+            transactions: transactions(sip, listeners),
             routes: setup::routes(sip, bound),
             means: setup::means(bound),
             digest: setup::digest(config, sip),
@@ -93,24 +88,19 @@ impl Setup {
     }
 }
 
-fn transactions(
-    sip: &Sip,
-    names: &[(Protocol, String, u16)],
-    bound: &[(Protocol, SocketAddr)],
-) -> transaction::Settings {
-    let mut sent_by = SentBy::default();
-    for ((protocol, host, port), (_, address)) in names.iter().zip(bound) {
-        // What is advertised was checked where it was read.
-        if let Ok(named) = sent_by.clone().with(*protocol, Family::of(*address), &place(host, *port)) {
-            sent_by = named;
-        }
-    }
-    let mut settings = transaction::Settings::new(sent_by);
+fn transactions(sip: &Sip, listeners: Listeners) -> transaction::Settings {
+    let mut settings = transaction::Settings::new(listeners);
     settings.most = sip.max_transactions as usize;
     settings.timer_c = sip.setup_timeout;
     settings
 }
 
-fn place(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+fn listeners(names: &[(Protocol, String, u16)], bound: &[(Protocol, SocketAddr)]) -> Listeners {
+    let one = |((protocol, host, port), (_, bound)): (&(Protocol, String, u16), &(Protocol, SocketAddr))| Listener {
+        protocol: *protocol,
+        bound: *bound,
+        host: host.clone(),
+        port: *port,
+    };
+    names.iter().zip(bound).map(one).collect()
 }

@@ -99,7 +99,7 @@ mod tests {
     #[case(Protocol::Udp, "192.0.2.7:5070", true)]
     #[case(Protocol::Udp, "192.0.2.8:5060", false)]
     fn targets_of_ours(#[case] protocol: Protocol, #[case] address: &str, #[case] ours: bool) {
-        let target = Target { protocol, address: address.parse().expect("an address"), name: None };
+        let target = Target { protocol, address: address.parse().expect("an address"), name: None, from: None };
         assert_eq!(own().is_at(&target), ours);
         assert_eq!(own().others(vec![target]).is_empty(), ours);
     }

@@ -74,7 +74,7 @@ mod tests {
     const NOW: Moment = Moment::from_nanos(1 << 40);
 
     fn target(port: u16) -> Target {
-        Target { protocol: Protocol::Tcp, address: ([192, 0, 2, 1], port).into(), name: None }
+        Target { protocol: Protocol::Tcp, address: ([192, 0, 2, 1], port).into(), name: None, from: None }
     }
 
     fn ports(resting: &Resting, now: Moment) -> Vec<u16> {

@@ -38,7 +38,7 @@ pub(super) fn values(headers: &Headers) -> Vec<String> {
 }
 
 /// A Request-URI has neither headers nor `method` (RFC 3261 section 19.1.1, table 1).
-fn in_request_line(text: &str, uri: &Uri<'_>) -> String {
+pub(super) fn in_request_line(text: &str, uri: &Uri<'_>) -> String {
     let bare = text.strip_suffix(uri.headers).and_then(|text| text.strip_suffix('?')).unwrap_or(text);
     match uri.param("method") {
         None => bare.to_owned(),

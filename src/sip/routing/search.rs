@@ -268,6 +268,7 @@ impl Search {
             protocol,
             address: SocketAddr::new(address, port),
             name: Option::clone(&name),
+            from: None,
         });
         let room = MOST_TARGETS - self.found.len().min(MOST_TARGETS);
         self.found.extend(targets.take(room));

@@ -1,6 +1,6 @@
 //! The next hop of a request that starts something: by its Route, by the operator's routes, or by the DNS.
 
-use super::route_set::{lay, values};
+use super::route_set::{in_request_line, lay, values};
 use super::{Domain, Hop, Ownership, Place, PlaceError};
 use crate::sdp;
 use crate::sip::message::{Headers, NameAddr, Uri};
@@ -102,6 +102,9 @@ impl Routes {
     /// are done with (RFC 3261 section 16.4), what is left is followed.
     pub fn next_hop(&self, request_uri: &str, headers: &Headers) -> Result<NextHop, NoRoute> {
         let (request_uri, route) = self.without_us(request_uri, values(headers));
+        let uri = Uri::parse(&request_uri).ok_or(NoRoute::RequestUri(PlaceError::Syntax))?;
+        // Headers in it never become those of a request (RFC 4475 section 3.1.2.11).
+        let request_uri = in_request_line(&request_uri, &uri);
         let uri = Uri::parse(&request_uri).ok_or(NoRoute::RequestUri(PlaceError::Syntax))?;
         let terms = self.terms(uri.host);
         let secure = uri.is_secure();

@@ -28,7 +28,6 @@ mod outgoing;
 mod output;
 mod outside;
 mod places;
-mod sent_by;
 mod server;
 mod settings;
 mod timers;
@@ -42,7 +41,6 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 pub use counts::Counts;
 pub use output::{ClientId, Failure, Full, Output, ServerId, Unsent};
-pub use sent_by::{Family, SentBy, SentByError};
 pub use settings::Settings;
 
 use super::message::Message;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::SentBy;
+use crate::sip::listeners::Listeners;
 use crate::sip::message::Request;
 use crate::sip::way::{Protocol, Target, Way};
 
@@ -21,16 +21,16 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Gives the request its Via, the only one that it has. UDP is left only where the target was to be chosen: a flow is
     /// what somebody has chosen.
-    pub(super) fn new(request: &mut Request, way: Way, branch: &str, sent_by: &SentBy) -> Outgoing {
+    pub(super) fn new(request: &mut Request, way: Way, branch: &str, listeners: &Listeners) -> Outgoing {
         request.headers.remove("Via");
-        request.headers.push_front("Via", sent_by.via(&way, branch));
+        request.headers.push_front("Via", listeners.via(&way, branch));
         let plain = Outgoing { octets: request.octets(), way, datagram: None };
-        let Way::Target(Target { protocol: Protocol::Udp, address, name }) = &plain.way else { return plain };
+        let Way::Target(target @ Target { protocol: Protocol::Udp, .. }) = &plain.way else { return plain };
         if plain.octets.len() <= LONGEST_DATAGRAM {
             return plain;
         }
-        let way = Way::Target(Target { protocol: Protocol::Tcp, address: *address, name: name.clone() });
-        request.headers.set("Via", sent_by.via(&way, branch));
+        let way = Way::Target(listeners.aim(Target { protocol: Protocol::Tcp, ..target.clone() }));
+        request.headers.set("Via", listeners.via(&way, branch));
         Outgoing { octets: request.octets(), way, datagram: Some(Box::new(plain)) }
     }
 

@@ -41,11 +41,15 @@ pub enum Output {
         id: ServerId,
         /// The ACK.
         ack: Request,
+        /// How it came.
+        flow: FlowId,
     },
     /// A CANCEL came before a final response, and has been answered: the INVITE wants 487 (RFC 3261 section 9.2).
     Cancelled {
         /// The transaction of the INVITE.
         id: ServerId,
+        /// Its values of Reason (RFC 3326), the only header of it that says more than its INVITE.
+        reasons: Vec<String>,
     },
     /// 64*T1 have passed without the ACK of our 2xx: the dialog wants a BYE (RFC 3261 section 13.3.1.4).
     Unacknowledged {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::SentBy;
+use crate::sip::listeners::Listeners;
 
 /// Settings of the transaction layer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,20 +18,20 @@ pub struct Settings {
     pub timer_c: Duration,
     /// Transactions at which new work is refused; what belongs to work begun may be twice as many.
     pub most: usize,
-    /// What the Via of our requests says.
-    pub sent_by: SentBy,
+    /// As whom we speak.
+    pub listeners: Listeners,
 }
 
 impl Settings {
     /// The values of RFC 3261, and 65 536 transactions.
-    pub fn new(sent_by: SentBy) -> Settings {
+    pub fn new(listeners: Listeners) -> Settings {
         Settings {
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
             timer_c: Duration::from_secs(185),
             most: 65_536,
-            sent_by,
+            listeners,
         }
     }
 

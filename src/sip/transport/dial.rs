@@ -1,9 +1,11 @@
 //! Connections of our own, one for each target (RFC 3261 section 18.1.1).
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -45,9 +47,11 @@ impl Shared {
         let bounds = Bounds { open: u32::MAX, new: u32::MAX, ..self.rules.load().connections };
         let address = target.address;
         let permit = self.addresses.connect(address.ip(), &bounds, self.clock.now()).map_err(|_| SendError::Crowded)?;
-        let stream = TcpStream::connect(address).await.map_err(|e| SendError::Socket(e.kind()))?;
+        let stream = connect(address, target.from).await.map_err(|e| SendError::Socket(e.kind()))?;
         let _ = socket::tune(&stream);
         let local = stream.local_addr().map_err(|e| SendError::Socket(e.kind()))?;
+        // It speaks for that listener, whatever port the system has given it.
+        let local = target.from.unwrap_or(local);
         let trust = self.rules.load().trusted.address(address.ip());
         let mut ends = Ends { protocol: target.protocol, local, remote: address, trust, permit };
         if target.protocol != Protocol::Tls {
@@ -70,4 +74,18 @@ impl Shared {
     pub(super) fn forget(&self, flow: &Flow) {
         self.dialled.retain(|_, cell| !cell.get().is_some_and(|f| f.is(flow)));
     }
+}
+
+/// Connects from the address of that listener, so that what Via says is where the connection comes from. A wildcard names none,
+/// and loopback leads nowhere else.
+async fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let fits = |from: &SocketAddr| {
+        let scope = from.ip().is_loopback() == address.ip().is_loopback();
+        !from.ip().is_unspecified() && from.is_ipv4() == address.is_ipv4() && scope
+    };
+    if let Some(from) = from.filter(fits) {
+        socket.bind(SocketAddr::new(from.ip(), 0))?;
+    }
+    socket.connect(address).await
 }

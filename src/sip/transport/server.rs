@@ -216,13 +216,9 @@ impl Dialer {
         if target.protocol != Protocol::Udp {
             return self.0.reach(target).await;
         }
-        let local = self.udp_local(target.address).ok_or(SendError::NoListener)?;
-        self.datagrams(local, target.address)
-    }
-
-    /// The UDP listener by which an address is reached.
-    pub fn udp_local(&self, remote: SocketAddr) -> Option<SocketAddr> {
-        self.0.udp.iter().map(|(_, local)| *local).find(|local| local.is_ipv4() == remote.is_ipv4())
+        let of_family =
+            || self.0.udp.iter().map(|(_, local)| *local).find(|it| it.is_ipv4() == target.address.is_ipv4());
+        self.datagrams(target.from.or_else(of_family).ok_or(SendError::NoListener)?, target.address)
     }
 
     /// The flow from the UDP listener at `local`.

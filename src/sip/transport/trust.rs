@@ -66,6 +66,11 @@ impl FromStr for Network {
 }
 
 impl Network {
+    /// Its first address, or another of it, and how many bits of that count.
+    pub fn parts(&self) -> (IpAddr, u8) {
+        (self.base, self.prefix)
+    }
+
     /// Whether it holds every address of its family.
     pub fn is_everything(&self) -> bool {
         self.prefix == 0

@@ -49,6 +49,27 @@ fn while_the_relay_reserves() {
     scene.nothing_left();
 }
 
+/// Why Ana gives up is told to Bo, whether she says so by CANCEL or by BYE (RFC 3326).
+#[rstest]
+fn why_a_call_is_given_up_is_told(#[values("CANCEL", "BYE")] method: &str) {
+    let reasons = ["SIP;cause=200;text=\"Call completed elsewhere\"", "Q.850;cause=26"];
+    let mut scene = Scene::new();
+    let asked = scene.invite(&sdp("ana", 1, "active"));
+    let invite = scene.request(BO, "INVITE");
+    scene.reply(BO, &invite, 180, "");
+    let ringing = scene.response(ANA, 180);
+    let mut last = if method == "BYE" { scene.of_ana(&ringing, "BYE", 2) } else { cancel_of(&asked) };
+    for reason in reasons {
+        last.headers.push("Reason", reason);
+    }
+    last.headers.push("X-Hop", "not beyond");
+    scene.say(ANA, last, "");
+    let cancel = scene.request(BO, "CANCEL");
+    assert_eq!(cancel.headers.all("Reason").collect::<Vec<_>>(), reasons);
+    assert!(!cancel.headers.has("X-Hop"));
+    scene.forget();
+}
+
 /// Our CANCEL waits for a provisional response; a 2xx that comes in its place is acknowledged and ended.
 #[rstest]
 #[case::never(0)]

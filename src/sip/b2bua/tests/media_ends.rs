@@ -7,6 +7,7 @@ use rstest::rstest;
 use super::scene::{ANA, BO, Scene, line, sdp};
 use super::talk::{Talk, known};
 use crate::relay::{AnchorNews, CloseReason, DialFailure, SessionEnd, Side};
+use crate::sip::b2bua::CallEvent;
 use crate::sip::message::Message;
 
 const AUDIO: &str = "m=audio 40000 RTP/AVP 0\r\n";
@@ -204,4 +205,33 @@ fn a_relay_that_is_full_refuses() {
     assert_eq!(scene.response(ANA, 503).headers.first("Retry-After"), Some("10"));
     scene.forget();
     scene.nothing_left();
+}
+
+/// What is lost of an anchor's news is missed: after the call nothing is left of it, and an anchor that died under a call ends it.
+#[rstest]
+fn news_that_are_lost_are_missed(#[values(true, false)] over: bool) {
+    let mut talk = Talk::begin();
+    talk.scene.deaf = true;
+    let at = talk.scene.reserved[0];
+    if over {
+        talk.say(Side::A, "BYE", "");
+        assert_eq!(talk.scene.b2bua.anchors(), 1);
+    } else {
+        talk.scene.relay.release_anchor(at.anchor, SessionEnd::Cancelled, talk.scene.now);
+        talk.scene.run();
+    }
+    talk.scene.pass(Duration::from_secs(90));
+    assert!(talk.scene.events.iter().any(|event| matches!(event, CallEvent::Stray(stray) if *stray == at)));
+    assert_eq!((talk.scene.b2bua.anchors(), talk.scene.b2bua.calls()), (0, 0));
+    talk.scene.forget();
+    talk.scene.nothing_left();
+}
+
+#[test]
+fn what_lives_is_found() {
+    let mut talk = Talk::begin();
+    talk.scene.deaf = true;
+    talk.scene.pass(Duration::from_secs(300));
+    assert!(!talk.scene.events.iter().any(|event| matches!(event, CallEvent::Stray(_))));
+    assert_eq!(talk.scene.b2bua.anchors(), 1);
 }

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 pub(super) use super::texts::{cancel_of, line, path, sdp, sdp_at, uri_of};
 use crate::moment::Moment;
+use crate::relay::policy::{EgressPolicy, Rule};
 use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Side};
 use crate::sdp::{Fingerprint, Rules};
 use crate::sip::b2bua::session_timer::Wishes;
-use crate::sip::b2bua::settings::Contact;
 use crate::sip::b2bua::{
-    Admission, AnchorRef, B2bua, CallEvent, CallKey, Contacts, Forks, MediaSettings, Output, Refusal, Routed, Settings,
+    Admission, AnchorRef, B2bua, CallEvent, CallKey, Forks, MediaSettings, Output, Refusal, Routed, Settings,
 };
 use crate::sip::framing;
+use crate::sip::listeners::Listener;
 use crate::sip::message::{Message, NameAddr, Request, Response, cseq};
-use crate::sip::transaction::{self, SentBy, Unsent};
+use crate::sip::transaction::{self, Unsent};
 use crate::sip::way::{FlowId, Protocol, Target, Way};
 
 pub(super) const ANA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 5060);
@@ -24,12 +25,13 @@ pub(super) const BO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net:
 /// Where a call goes that Bo's first address does not take.
 pub(super) const BO_TOO: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 3)), 5060);
-const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 20)), 5060);
+pub(super) const US: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 20)), 5060);
 
 /// What left for somebody.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) to: SocketAddr,
+    pub(super) way: Way,
     pub(super) message: Message,
 }
 
@@ -41,6 +43,8 @@ pub(super) struct Scene {
     pub(super) events: Vec<CallEvent>,
     /// Where calls go; none for 404.
     pub(super) targets: Vec<SocketAddr>,
+    /// And by which protocol.
+    pub(super) protocol: Protocol,
     pub(super) routed: Routed,
     pub(super) admission: Result<Admission, Refusal>,
     /// What the core is asked waits for [`Scene::release_core`].
@@ -55,6 +59,8 @@ pub(super) struct Scene {
     pub(super) reserved: Vec<AnchorRef>,
     /// What was asked about routes: those of the INVITE, and whether its caller is a stranger.
     pub(super) asked_routes: Vec<(Vec<String>, bool)>,
+    /// News of anchors are lost.
+    pub(super) deaf: bool,
     /// What anchors have told.
     pub(super) told: Vec<(AnchorRef, &'static str)>,
     pub(super) released: Vec<AnchorRef>,
@@ -62,6 +68,8 @@ pub(super) struct Scene {
     /// What legs were told of their ends' paths.
     pub(super) terms: Vec<(Side, String)>,
     branch: u32,
+    /// Which listener of ours hears what is said.
+    pub(super) local: SocketAddr,
     connected: Vec<FlowId>,
     /// Names whose place was asked for.
     pub(super) located: Vec<String>,
@@ -69,14 +77,22 @@ pub(super) struct Scene {
     pub(super) rested: Vec<SocketAddr>,
 }
 
+/// A listener that is called what it is bound to.
+pub(super) fn listener(protocol: Protocol, bound: SocketAddr) -> Listener {
+    Listener { protocol, bound, host: bound.ip().to_string(), port: bound.port() }
+}
+
+/// Where everybody here lives, which is forbidden otherwise.
+fn documentation() -> Vec<Rule> {
+    ["192.0.2.0/24", "198.51.100.0/24"].map(|net| net.parse().unwrap()).into()
+}
+
 fn settings() -> Settings {
     let authority = |scheme, port| Authority { scheme, host: "203.0.113.20".to_owned(), port };
     Settings {
         host: "gate.example".to_owned(),
-        contacts: Contacts(vec![
-            Contact { protocol: Protocol::Udp, is_ipv6: false, host: "203.0.113.20:5060".to_owned() },
-            Contact { protocol: Protocol::Tcp, is_ipv6: false, host: "203.0.113.20:5060".to_owned() },
-        ]),
+        egress: EgressPolicy { allow: documentation(), ..EgressPolicy::default() },
+        listeners: [Protocol::Udp, Protocol::Tcp].map(|protocol| listener(protocol, US)).into_iter().collect(),
         media: MediaSettings {
             rules: Rules::default(),
             secure_fingerprints: false,
@@ -102,16 +118,16 @@ impl Scene {
         change(&mut settings);
         let mut core = crate::relay::Settings::new("203.0.113.20");
         core.authorities.clone_from(&settings.media.authorities);
-        // Addresses for documentation are forbidden otherwise.
-        core.policy.allow.extend(["192.0.2.0/24", "198.51.100.0/24"].map(|net| net.parse().unwrap()));
-        let sent_by = SentBy::new("203.0.113.20:5060").unwrap();
+        core.policy.allow.extend(documentation());
+        let listeners = settings.listeners.clone();
         Scene {
-            b2bua: B2bua::new(settings, transaction::Settings::new(sent_by), [7; 32]),
+            b2bua: B2bua::new(settings, transaction::Settings::new(listeners), [7; 32]),
             relay: Relay::new(Arc::new(core), 0, [8; 32]),
             now: Moment::from_nanos(1 << 40),
             sent: VecDeque::new(),
             events: Vec::new(),
             targets: vec![BO],
+            protocol: Protocol::Udp,
             routed: Routed {
                 targets: Vec::new(),
                 anchor: true,
@@ -126,12 +142,14 @@ impl Scene {
             living: false,
             reserved: Vec::new(),
             asked_routes: Vec::new(),
+            deaf: false,
             told: Vec::new(),
             dead: Vec::new(),
             released: Vec::new(),
             withdrawn: Vec::new(),
             terms: Vec::new(),
             branch: 0,
+            local: US,
             connected: Vec::new(),
             located: Vec::new(),
             rested: Vec::new(),
@@ -144,14 +162,19 @@ impl Scene {
     pub(super) fn flow_of(&self, from: SocketAddr) -> FlowId {
         match self.connected.iter().find(|flow| flow.remote == from) {
             Some(flow) => *flow,
-            None => FlowId { protocol: Protocol::Udp, local: US, remote: from, number: 0 },
+            None => FlowId { protocol: Protocol::Udp, local: self.local, remote: from, number: 0 },
         }
     }
 
     /// Somebody is connected from there.
     pub(super) fn connect(&mut self, from: SocketAddr) -> FlowId {
+        self.connect_by(Protocol::Tcp, from)
+    }
+
+    /// The same by this protocol.
+    pub(super) fn connect_by(&mut self, protocol: Protocol, from: SocketAddr) -> FlowId {
         let number = self.connected.len() as u64 + 1;
-        self.connected.push(FlowId { protocol: Protocol::Tcp, local: US, remote: from, number });
+        self.connected.push(FlowId { protocol, local: self.local, remote: from, number });
         self.flow_of(from)
     }
 
@@ -164,7 +187,13 @@ impl Scene {
 
     /// A message of somebody, over UDP.
     pub(super) fn hear(&mut self, from: SocketAddr, text: &str) {
-        let framed = framing::datagram(text.as_bytes(), from, &framing::Limits::default());
+        self.hear_octets(from, text.as_bytes());
+    }
+
+    /// The same, of any octets.
+    pub(super) fn hear_octets(&mut self, from: SocketAddr, octets: &[u8]) {
+        let framed = framing::datagram(octets, from, &framing::Limits::default());
+        let text = String::from_utf8_lossy(octets);
         let message = framed.expect("a message").unwrap_or_else(|broken| panic!("{broken:?} in {text}"));
         crate::sip::gate::check(&message).unwrap_or_else(|fault| panic!("{fault} in {text}"));
         let flow = self.flow_of(from);
@@ -393,7 +422,9 @@ impl Scene {
             let Some(output) = self.relay.poll_output() else { break };
             if let CoreOutput::Event(Event::Anchor { shard, anchor, news }) = output {
                 self.told.push((AnchorRef { shard, anchor }, news.word()));
-                self.b2bua.news(AnchorRef { shard, anchor }, &news, self.now);
+                if !self.deaf {
+                    self.b2bua.news(AnchorRef { shard, anchor }, &news, self.now);
+                }
             }
         }
     }
@@ -423,10 +454,10 @@ impl Scene {
                 self.route(call);
             }
             Output::Locate { call, side, uri } => {
-                self.located.push(uri);
+                self.located.push(uri.clone());
                 let address = if side == Side::A { ANA } else { BO_TOO };
-                let target = Target { protocol: Protocol::Tcp, address, name: None };
-                self.b2bua.located(call, side, Some(target));
+                let target = Target { protocol: Protocol::Tcp, address, name: None, from: None };
+                self.b2bua.located(call, side, &uri, Some(target));
             }
             Output::Rest { target } => self.rested.push(target.address),
             Output::LookUp { ticket, uris } => {
@@ -455,12 +486,18 @@ impl Scene {
                 self.released.push(at);
                 self.relay.release_anchor(at.anchor, end, now);
             }
+            Output::Find { anchors } => {
+                let lacks = self.relay.lacks(anchors.iter().map(|at| at.anchor).collect());
+                let missing = lacks.into_iter().map(|anchor| AnchorRef { shard: 0, anchor }).collect();
+                self.b2bua.not_found(missing, now);
+            }
             Output::Event(event) => self.events.push(event),
         }
     }
 
     fn route(&mut self, call: CallKey) {
-        let target = |address: &SocketAddr| Target { protocol: Protocol::Udp, address: *address, name: None };
+        let protocol = self.protocol;
+        let target = |address: &SocketAddr| Target { protocol, address: *address, name: None, from: None };
         let targets: Vec<Target> = self.targets.iter().map(target).collect();
         let result = match targets.is_empty() {
             true => Err(Refusal { status: 404, headers: Vec::new() }),
@@ -479,6 +516,6 @@ impl Scene {
         }
         let framed = framing::datagram(octets, US, &framing::Limits::default());
         let message = framed.expect("a message").expect("a good message");
-        self.sent.push_back(Sent { to, message: Message::read(&message) });
+        self.sent.push_back(Sent { to, way: way.clone(), message: Message::read(&message) });
     }
 }

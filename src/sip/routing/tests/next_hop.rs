@@ -205,3 +205,9 @@ fn each_fault_has_its_status() {
         assert_eq!(fault.status().0, status, "{fault}");
     }
 }
+
+#[test]
+fn rfc4475_s3_1_2_11_headers_of_a_request_uri_are_not_sent_on() {
+    let hop = routes().next_hop("sip:user@example.net;x=y?Route=%3Csip:example.com%3E", &headers(&[])).expect("a hop");
+    assert_eq!((&*hop.request_uri, hop.route.len()), ("sip:user@example.net;x=y", 0));
+}

@@ -22,7 +22,7 @@ impl Transactions {
     /// (RFC 6026 section 8.4). An ACK for a transaction that is over is sent once.
     pub fn acknowledge(&mut self, id: ClientId, mut ack: Request, way: Way, _now: Moment) {
         let branch = self.outside.branches.next();
-        let sent = Outgoing::new(&mut ack, way, &branch, &self.outside.settings.sent_by);
+        let sent = Outgoing::new(&mut ack, way, &branch, &self.outside.settings.listeners);
         let fork = self.clients.get_mut(&id).and_then(|client| {
             let tag = key::tag(&ack.headers, "To");
             match (client.phase, &mut client.kind) {

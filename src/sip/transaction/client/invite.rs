@@ -58,7 +58,7 @@ impl Invite {
         let Some(request) = &mut self.request else { return };
         let via = key::top(&request.headers);
         if let Some(branch) = via.as_ref().and_then(|via| via.param("branch").flatten()) {
-            request.headers.set("Via", outside.settings.sent_by.via(way, branch));
+            request.headers.set("Via", outside.settings.listeners.via(way, branch));
         }
     }
 }

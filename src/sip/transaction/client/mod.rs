@@ -70,7 +70,7 @@ impl Transactions {
         }
         let branch = self.outside.branches.next();
         let key = self.outside.keys.client(&branch, &request.method);
-        let sent = Outgoing::new(&mut request, way, &branch, &self.outside.settings.sent_by);
+        let sent = Outgoing::new(&mut request, way, &branch, &self.outside.settings.listeners);
         let kind = if request.method == "INVITE" {
             Kind::Invite(Box::new(Invite::new(request, now + self.outside.settings.timer_c)))
         } else {
@@ -104,7 +104,7 @@ impl Transactions {
     pub(super) fn responded(&mut self, response: Response, flow: FlowId, now: Moment) {
         let counts = &mut self.outside.counts;
         // Ours must be the only one, since we pass no request on as it is (RFC 3261 section 8.1.3.3).
-        let ours = key::top(&response.headers).filter(|via| self.outside.settings.sent_by.owns(via));
+        let ours = key::top(&response.headers).filter(|via| self.outside.settings.listeners.owns(via));
         let Some(via) = ours.filter(|_| response.headers.all("Via").nth(1).is_none()) else {
             counts.foreign += 1;
             return;

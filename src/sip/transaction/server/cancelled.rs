@@ -27,7 +27,8 @@ impl Transactions {
             self.outside.transmit(&response.octets(), &way_back(arrival), None);
         }
         if let Some(id) = news {
-            self.outside.tell(Output::Cancelled { id });
+            let reasons = arrival.request.headers.all("Reason").map(str::to_owned).collect();
+            self.outside.tell(Output::Cancelled { id, reasons });
         }
     }
 

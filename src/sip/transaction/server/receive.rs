@@ -32,8 +32,8 @@ impl Transactions {
         let known = self.outside.names.get(&key).copied();
         let arrival = Arrival { request, via, key, flow };
         match (&*arrival.request.method, known) {
-            ("ACK", Some(Owner::Server(id))) => self.acknowledged(id, arrival.request, now),
-            ("ACK", _) => self.acknowledged_elsewhere(arrival.request, now),
+            ("ACK", Some(Owner::Server(id))) => self.acknowledged(id, arrival.request, flow, now),
+            ("ACK", _) => self.acknowledged_elsewhere(arrival.request, flow, now),
             (_, Some(Owner::Server(id))) => {
                 if let Some(server) = self.servers.get_mut(&id) {
                     server.reach(id, &arrival, &mut self.outside);
@@ -150,5 +150,5 @@ fn back(arrival: &Arrival) -> Option<Box<Target>> {
     let address = SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(protocol.default_port()));
     let is_name = !via.host.starts_with('[') && via.host.parse::<IpAddr>().is_err();
     let name = (protocol == Protocol::Tls && is_name).then(|| via.host.as_str().into());
-    protocol.is_reliable().then(|| Box::new(Target { protocol, address, name }))
+    protocol.is_reliable().then(|| Box::new(Target { protocol, address, name, from: Some(flow.local) }))
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::sip::framing;
+use crate::sip::listeners::{Listener, Listeners};
 use crate::sip::message::{Request, Response, cseq};
 use crate::sip::way::{Protocol, Target, Way};
 
@@ -39,7 +40,7 @@ impl Scene {
     }
 
     fn with(change: impl FnOnce(&mut Settings)) -> Scene {
-        let mut settings = Settings::new(SentBy::new("us.example:5060").unwrap());
+        let mut settings = Settings::new(named("us.example"));
         change(&mut settings);
         Scene {
             layer: Transactions::new(settings, [7; 32]),
@@ -209,13 +210,19 @@ fn framed(message: &Message, flow: FlowId) -> Message {
     read(&octets(message), flow.remote)
 }
 
+/// One listener of this name.
+fn named(name: &str) -> Listeners {
+    let bound = flow(UDP).local;
+    [Listener { protocol: UDP, bound, host: name.to_owned(), port: 5060 }].into_iter().collect()
+}
+
 fn flow(protocol: Protocol) -> FlowId {
     let number = if protocol.is_reliable() { 7 } else { 0 };
     FlowId { protocol, local: ([192, 0, 2, 1], 5060).into(), remote: ([192, 0, 2, 9], 5060).into(), number }
 }
 
 fn target(protocol: Protocol) -> Way {
-    Way::Target(Target { protocol, address: ([192, 0, 2, 9], 5060).into(), name: None })
+    Way::Target(Target { protocol, address: ([192, 0, 2, 9], 5060).into(), name: None, from: None })
 }
 
 /// A request of ours, without its Via.
@@ -277,7 +284,7 @@ fn answer(request: &Request, status: u16, tag: &str) -> Response {
 fn s8_1_1_7_branches_are_new_each_time_and_follow_the_seed() {
     let branches = |seed| {
         let mut scene = Scene::new();
-        scene.layer = Transactions::new(Settings::new(SentBy::new("us.example").unwrap()), [seed; 32]);
+        scene.layer = Transactions::new(Settings::new(named("us.example")), [seed; 32]);
         for _ in 0..50 {
             scene.request(ours("OPTIONS"), target(UDP));
         }

@@ -59,7 +59,7 @@ struct Served {
 
 impl World {
     fn new(seed: u64, network: Network) -> World {
-        let layer = |name: &str, seed| Transactions::new(Settings::new(SentBy::new(name).unwrap()), [seed; 32]);
+        let layer = |name: &str, seed| Transactions::new(Settings::new(named(name)), [seed; 32]);
         World {
             random: ChaCha8Rng::seed_from_u64(seed),
             network,
@@ -188,7 +188,7 @@ impl World {
                 self.at(ring, Event::Respond { number, status: 180 });
                 self.at(answer, Event::Respond { number, status: statuses[which as usize] });
             }
-            Output::Cancelled { id } => {
+            Output::Cancelled { id, .. } => {
                 self.cancelled += 1;
                 self.respond(self.told[&id], 487);
             }
@@ -223,7 +223,7 @@ impl World {
 
     fn way(&self, caller: bool) -> Way {
         let protocol = if matches!(self.network, Network::Reliable) { TCP } else { UDP };
-        Way::Target(Target { protocol, address: self.flow(caller).remote, name: None })
+        Way::Target(Target { protocol, address: self.flow(caller).remote, name: None, from: None })
     }
 
     fn flow(&self, caller: bool) -> FlowId {

@@ -155,7 +155,8 @@ fn s18_2_2_responses_take_the_connection_and_when_it_is_gone_the_address_in_via(
         assert_eq!(scene.sent[0].1, Way::Flow(came));
         scene.closed(came);
         scene.reply(0, 200);
-        let back = Target { protocol, address: ([192, 0, 2, 9], port).into(), name: name.map(Into::into) };
+        let from = Some(flow(protocol).local);
+        let back = Target { protocol, address: ([192, 0, 2, 9], port).into(), name: name.map(Into::into), from };
         assert_eq!(scene.sent[1].1, Way::Target(back), "{via}");
         scene.until(60_000);
         scene.assert_empty();
@@ -175,7 +176,9 @@ fn s18_2_2_who_asks_again_by_another_connection_is_answered_there() {
     scene.closed(next);
     scene.reply(0, 486);
     let ways: Vec<&Way> = scene.sent.iter().map(|(_, way, _)| way).collect();
-    assert_eq!(ways, [&Way::Flow(flow(TCP)), &Way::Flow(flow(TCP)), &Way::Flow(next), &target(TCP)]);
+    let Way::Target(back) = target(TCP) else { unreachable!() };
+    let back = Way::Target(Target { from: Some(next.local), ..back });
+    assert_eq!(ways, [&Way::Flow(flow(TCP)), &Way::Flow(flow(TCP)), &Way::Flow(next), &back]);
     scene.until(60_000);
     scene.assert_empty();
 }

@@ -4,7 +4,7 @@ use super::*;
 use tokio::net::TcpListener;
 
 fn target(protocol: Protocol, address: SocketAddr) -> Target {
-    Target { protocol, address, name: None }
+    Target { protocol, address, name: None, from: None }
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_proxy_is_known_by_its_certificate_and_nobody_else_is() {
 async fn targets_are_verified_by_name() {
     let secure = secure();
     let address = secure.rig.address(Protocol::Tls);
-    let to = |name: Option<&str>| Target { protocol: Protocol::Tls, address, name: name.map(Into::into) };
+    let to = |name: Option<&str>| Target { protocol: Protocol::Tls, address, name: name.map(Into::into), from: None };
     let named = secure.rig.transport.connect(&to(Some("localhost"))).await.unwrap();
     let by_address = secure.rig.transport.connect(&to(None)).await.unwrap();
     assert!(!named.is(&by_address), "a connection is good only for the name it was verified for");
@@ -84,7 +84,7 @@ async fn another_certificate_is_shown_at_once_and_what_is_open_stays() {
     secure.authority = authority;
     assert_eq!(secure.trust(None).await, None, "the client believes only the new one");
     let address = secure.rig.address(Protocol::Tls);
-    let target = Target { protocol: Protocol::Tls, address, name: Some("localhost".into()) };
+    let target = Target { protocol: Protocol::Tls, address, name: Some("localhost".into()), from: None };
     assert!(secure.rig.transport.connect(&target).await.is_ok(), "and so do we");
     open.write_all(request("OPTIONS", "b").as_bytes()).await.unwrap();
     assert_eq!(secure.rig.arrival().await.message.head.call_id, "b");

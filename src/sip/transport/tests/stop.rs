@@ -26,7 +26,7 @@ async fn stopping_writes_what_waits_and_closes_everything() {
     assert!(matches!(rig.events.recv().await, Some(Event::Closed(f)) if f.is(&flow)));
     assert_eq!(flow.send("x".into()), Err(SendError::Closed));
     assert!(TcpStream::connect(tcp).await.is_err(), "nobody listens");
-    let target = Target { protocol: Protocol::Tcp, address: udp, name: None };
+    let target = Target { protocol: Protocol::Tcp, address: udp, name: None, from: None };
     assert_eq!(dialer.connect(&target).await.unwrap_err(), SendError::Stopping);
 }
 
