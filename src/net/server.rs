@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::accept::Listener;
 use super::address::{Addresses, Leases};
+use super::bans::Bans;
 use super::clock::Clock;
 use super::engine;
 use super::mailbox::mesh;
@@ -23,7 +24,7 @@ use super::tls::{ClientSide, CredentialError, Identity, PeerTrust, ServerOptions
 use crate::accounts::{Chain, Htdigest, HtdigestError, Secret, Store, User, Users, UsersError};
 use crate::auth::{Ha1, Ha1Error};
 use crate::config::{CertSource, Config, Credential, TlsVersion, Transport};
-use crate::control::{Shards, authority, rules, settings};
+use crate::control::{Shards, authority, ban_rules, rules, settings};
 use crate::relay::{Event, Label};
 
 /// Why the data plane does not start, or does not take a new configuration.
@@ -130,6 +131,7 @@ impl Server {
             control,
             addresses: Arc::new(Addresses::default()),
             leases: Leases::default(),
+            bans: Bans::new(ban_rules(config)),
             events,
         });
         let (handles, commands) = Shards::new(shards);
@@ -199,6 +201,7 @@ impl Server {
         }
         self.shared.accounts.store(Arc::new(stores));
         self.shared.rules.store(Arc::new(rules(config)));
+        self.shared.bans.reconfigure(ban_rules(config));
         self.shared.settings.store(core.clone());
         Ok(core)
     }

@@ -56,7 +56,7 @@ pub use anchor::{AnchorError, AnchorId, AnchorNews, AnchorWish, Connect, Expects
 pub use arena::Key;
 pub use authorize::{Account, LookUpFailure};
 pub use event::{
-    AUTH_OUTCOMES, AuthOutcome, Buckets, CODES, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS,
+    AUTH_OUTCOMES, AuthOutcome, Buckets, CODES, Claimant, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS,
     LATENCY_BOUNDS_US, REFUSAL_KINDS, RefusalKind, SessionRecord,
 };
 pub use link::{CloseReason, Dial, DialFailure, Link, LinkId, Meta, RelayIdentity};
@@ -97,6 +97,8 @@ pub enum Output {
         user: String,
         /// Address of the client, for limits.
         peer: Option<SocketAddr>,
+        /// The link has a session: a ban of its address, which others may share, is not for it.
+        in_session: bool,
     },
     /// Give back one token lease of this user.
     Release {
