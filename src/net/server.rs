@@ -10,6 +10,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
+use zeroize::Zeroizing;
 
 use super::accept::Listener;
 use super::address::{Addresses, Leases};
@@ -272,8 +273,9 @@ pub(crate) struct TlsFiles {
     pub(crate) roots: Vec<Vec<u8>>,
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(path).map_err(|error| StartError::File { path: path.to_owned(), error })
+/// A file that may hold a key: wiped when dropped.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {
+    fs::read(path).map(Zeroizing::new).map_err(|error| StartError::File { path: path.to_owned(), error })
 }
 
 pub(crate) fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
@@ -285,8 +287,9 @@ pub(crate) fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> 
         }
         CertSource::InMemory => None,
     };
-    let client_ca = tls.client_ca.as_deref().map(read).transpose()?;
-    let trust = tls.trust.as_deref().map(read).transpose()?;
+    let public = |path: &Path| read(path).map(|text| text.to_vec());
+    let client_ca = tls.client_ca.as_deref().map(public).transpose()?;
+    let trust = tls.trust.as_deref().map(public).transpose()?;
     let roots = client_ca.iter().chain(trust.iter()).cloned().collect();
     Ok(Some(TlsFiles { identity, client_ca, roots }))
 }

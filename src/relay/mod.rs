@@ -44,7 +44,7 @@ mod way;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -145,8 +145,8 @@ pub struct Relay {
     sources: Arena<Source>,
     flows: Arena<Flow>,
     pendings: Arena<Pending>,
-    /// Links by where they were dialled to, for reuse (RFC 4976 section 6.5).
-    next_hops: HashMap<Dial, LinkId, foldhash::fast::FixedState>,
+    /// Links by where they were dialled to, for reuse (RFC 4976 section 6.5). Users choose these keys: a tree cannot be made slow.
+    next_hops: BTreeMap<Dial, LinkId>,
     /// Links by verified relay name, in both directions.
     relays: HashMap<Arc<str>, Vec<LinkId>, foldhash::fast::FixedState>,
     /// Tokens whose link moved away.
@@ -207,7 +207,7 @@ impl Relay {
             sources: Arena::default(),
             flows: Arena::default(),
             pendings: Arena::default(),
-            next_hops: HashMap::with_hasher(hasher()),
+            next_hops: BTreeMap::new(),
             relays: HashMap::with_hasher(hasher()),
             redirects: HashMap::with_hasher(hasher()),
             forwarding: VecDeque::new(),

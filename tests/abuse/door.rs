@@ -119,6 +119,6 @@ async fn who_says_nothing_or_never_ends_a_head_is_closed() {
     assert!((900..3000).contains(&lasted.as_millis()), "{lasted:?}");
     relay.metric_becomes("chappe_links", 0.0).await;
     let closed = relay.metric("chappe_links_closed_total{reason=\"probation\"}")
-        + relay.metric("chappe_links_closed_total{reason=\"header_timeout\"}");
+        + relay.metric("chappe_links_closed_total{reason=\"slow_head\"}");
     assert_eq!(closed, 3.0);
 }
