@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -34,9 +35,8 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 fn has_word(line: &str, word: &str) -> bool {
     let letter = |c: char| c.is_alphanumeric() || c == '_';
     let quoted = |at: usize| line[..at].matches('"').count() % 2 == 1;
-    line.match_indices(word).any(|(at, _)| {
-        !quoted(at) && !line[..at].ends_with(letter) && !line[at + word.len()..].starts_with(letter)
-    })
+    line.match_indices(word)
+        .any(|(at, _)| !quoted(at) && !line[..at].ends_with(letter) && !line[at + word.len()..].starts_with(letter))
 }
 
 #[test]
@@ -81,7 +81,57 @@ fn no_map_whose_keys_a_peer_chooses_can_be_made_to_collide() {
             // The core's own, which a seed of the process has made.
             let seeded = file == "src/relay/mod.rs" && line.contains("FixedState::with_seed(u64::from_le_bytes(key");
             let known = FORESEEABLE.iter().any(|(at, name, _)| *at == file && has_word(line, name));
-            assert!(known || seeded, "{file}: {line}\na map with a hasher whose seed is known; use std's, or say why its keys are ours");
+            assert!(
+                known || seeded,
+                "{file}: {line}\na map with a hasher whose seed is known; use std's, or say why its keys are ours"
+            );
         }
+    }
+}
+
+/// What stands in for cargo-deny says this and ends with that status; what stands in for the database has so many advisories.
+fn advisories(deny: Option<(&str, u8)>, known: usize) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (bin, database) = (directory.path().join("bin"), directory.path().join("database"));
+    fs::create_dir_all(&bin).expect("a directory");
+    if let Some((says, status)) = deny {
+        let script =
+            format!("#!/bin/sh\ngrep -q '^db-urls' \"$3\" || exit 9\nprintf '%s\\n' '{says}'\nexit {status}\n");
+        fs::write(bin.join("cargo-deny"), script).expect("a file");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(bin.join("cargo-deny"), executable).expect("a mode");
+    }
+    if known > 0 {
+        fs::create_dir_all(database.join("crates")).expect("a directory");
+        (0..known).for_each(|n| fs::write(database.join(format!("crates/{n}.md")), "x").expect("a file"));
+        for arguments in
+            [&["init", "-q"][..], &["add", "."], &["-c", "user.name=t", "-c", "user.email=t", "commit", "-qm", "t"]]
+        {
+            let done = Command::new("git").current_dir(&database).args(arguments).status().expect("git runs");
+            assert!(done.success(), "git {arguments:?}");
+        }
+    }
+    let mut script = Command::new(root().join("tests/advisories.sh"));
+    // Nothing that happens to be installed beside cargo.
+    script.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()));
+    let output = script.env("ADVISORY_DB", format!("file://{}", database.display())).output().expect("it runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn advisories_that_were_not_checked_are_not_passed() {
+    const FOUND: &str = "error[vulnerability]: something is known";
+    for (deny, known, status, says) in [
+        (Some(("advisories ok", 0)), 150, 0, "advisories: passed, 150 advisories known"),
+        (Some((FOUND, 1)), 150, 1, "advisories: FAILED"),
+        (Some(("error: failed to fetch advisory database", 1)), 150, 75, "NOT CHECKED: cargo-deny gave no verdict"),
+        (Some(("advisories ok", 0)), 0, 75, "NOT CHECKED: the database at file:"),
+        (Some(("advisories ok", 0)), 3, 75, "has 3 advisories: it is not the one"),
+        (None, 150, 75, "NOT CHECKED: cargo-deny is not installed"),
+    ] {
+        let (code, said) = advisories(deny, known);
+        assert_eq!(code, Some(status), "{said}");
+        assert!(said.contains(says), "{said}");
+        assert_eq!(said.contains("passed"), status == 0, "{said}");
     }
 }

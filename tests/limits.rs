@@ -35,7 +35,8 @@ fn documented() -> BTreeMap<String, String> {
     for line in read("config/chappe.toml").lines() {
         if line.starts_with('[') {
             section = line.trim_matches(|c| c == '[' || c == ']').to_owned();
-        } else if let Some((key, value)) = line.trim_start_matches('#').split_once(" = ").filter(|(key, _)| is_key(key)) {
+        } else if let Some((key, value)) = line.trim_start_matches('#').split_once(" = ").filter(|(key, _)| is_key(key))
+        {
             let value = if line.starts_with('#') { "none" } else { value };
             keys.insert(format!("{section}.{key}"), value.to_owned());
         }

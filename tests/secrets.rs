@@ -53,7 +53,8 @@ fn remembered<'a>(relay: &Relay, texts: &[(&'a str, &[u8])]) -> Vec<&'a str> {
 fn reload(relay: &Relay) {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(relay.admin).expect("admin");
-    let head = format!("POST /reload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n");
+    let head =
+        format!("POST /reload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).expect("written");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");

@@ -286,10 +286,7 @@ impl Endpoint {
     }
 }
 
-async fn dial(
-    addr: SocketAddr,
-    from: Option<IpAddr>,
-) -> Result<(TcpStream, SocketAddr, SocketAddr), ClientError> {
+async fn dial(addr: SocketAddr, from: Option<IpAddr>) -> Result<(TcpStream, SocketAddr, SocketAddr), ClientError> {
     let connect = |error: std::io::Error| ClientError::Connect(error.kind());
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(connect)?;
     if let Some(from) = from {

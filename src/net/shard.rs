@@ -225,8 +225,7 @@ impl Shard {
             Output::LookUp { link, ticket, user, peer, in_session } => {
                 let shard = self.clone();
                 let shared = self.shared.clone();
-                let look_up =
-                    self.shared.control.spawn(async move { shared.look_up(&user, peer, in_session).await });
+                let look_up = self.shared.control.spawn(async move { shared.look_up(&user, peer, in_session).await });
                 spawn_local(async move {
                     let answer = look_up.await.unwrap_or(Err(crate::relay::LookUpFailure::Unavailable));
                     shard.with(|relay, now| relay.handle_account(link, ticket, answer, now));

@@ -106,8 +106,7 @@ fn the_filter_finds_guessers_and_nobody_else() {
         let log = directory.path().join("log");
         fs::write(&log, lines(format)).expect("a file");
         let log = log.to_str().expect("a plain path");
-        for (mode, addresses) in
-            [("failed", ["192.0.2.7", "2001:db8::7"]), ("banned", ["192.0.2.17", "2001:db8::17"])]
+        for (mode, addresses) in [("failed", ["192.0.2.7", "2001:db8::7"]), ("banned", ["192.0.2.17", "2001:db8::17"])]
         {
             assert_eq!(read(mode, log), addresses, "{format:?}, {mode}:\n{}", lines(format));
             if let Some(found) = read_by_fail2ban(mode, log) {

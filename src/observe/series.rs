@@ -168,7 +168,9 @@ fn sockets(to: &Exporter, shards: &[Snapshot]) {
     by_word(to, HANDSHAKES, "outcome", ["full", "resumed", "failed"], shards, |s| {
         [s.io.handshakes[0], s.io.handshakes[1], s.io.handshake_failures]
     });
-    by_word(to, REFUSED, "reason", ["address_limit", "total_limit", "shortage", "banned"], shards, |s| s.io.refused_connections);
+    by_word(to, REFUSED, "reason", ["address_limit", "total_limit", "shortage", "banned"], shards, |s| {
+        s.io.refused_connections
+    });
     by_word(to, DIALS, "outcome", ["made", "failed"], shards, |s| s.io.dials);
     by_word(to, SYSTEM_CALLS, "call", ["read", "write", "poll", "submit"], shards, |s| {
         [s.io.reads, s.io.writes, s.io.polls, s.io.submits]

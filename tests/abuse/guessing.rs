@@ -119,5 +119,7 @@ async fn an_address_authenticates_so_often_in_a_minute() {
     let sixth = client_from(local(2), &relay, &authority).await.expect("a connection");
     let refused = sixth.authenticate(&relay.auth_uri("alice"), "alice", "secret", None).await;
     assert!(matches!(refused, Err(ClientError::Refused(Status::FORBIDDEN))), "{refused:?}");
-    tokio::time::timeout(Duration::from_secs(10), owner_from(local(3), &relay, &authority, "bob")).await.expect("served");
+    tokio::time::timeout(Duration::from_secs(10), owner_from(local(3), &relay, &authority, "bob"))
+        .await
+        .expect("served");
 }

@@ -143,7 +143,8 @@ impl Sip {
             outbound_proxy: section.take::<String>("outbound_proxy").and_then(|found| route::hop(&section, found)),
             resolve: section.or("resolve", default.resolve),
             routes: route::read(&mut section),
-            trusted: networks(&mut section, "trusted").unwrap_or_else(|| if loopback { loopback_networks() } else { Vec::new() }),
+            trusted: networks(&mut section, "trusted")
+                .unwrap_or_else(|| if loopback { loopback_networks() } else { Vec::new() }),
             trusted_certificates: certificates(&mut section, around.verifiable),
             untrusted: section.or("untrusted", default.untrusted),
             session_expires: whole_seconds(&mut section, "session_expires", default.session_expires),
