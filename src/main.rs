@@ -9,6 +9,7 @@ use chappe::auth::Algorithm;
 use chappe::config::Config;
 use chappe::demo::{DemoOptions, present};
 use clap::{Parser, Subcommand, ValueEnum};
+use zeroize::Zeroizing;
 
 mod run;
 
@@ -130,7 +131,7 @@ fn passwd(user: &str, realm: &str, algorithm: Digest, ha1: bool) -> ExitCode {
         Digest::Md5 => Algorithm::Md5,
         Digest::Sha256 => Algorithm::Sha256,
     };
-    let mut password = String::new();
+    let mut password = Zeroizing::new(String::new());
     if std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         eprint!("Password (shown as you type): ");
     }

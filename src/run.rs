@@ -312,6 +312,7 @@ async fn sweep(shared: Arc<chappe::net::shared::Shared>) {
         let now = shared.clock.now();
         shared.addresses.sweep(now);
         shared.leases.sweep(now);
+        shared.bans.sweep(now);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A digest algorithm. The `-sess` variants are forbidden by RFC 4976 section 9.1 and have no value here.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,8 +99,8 @@ pub(crate) mod work {
     }
 }
 
-/// A digest as lower-case hex, without a heap allocation.
-#[derive(Clone, Zeroize)]
+/// A digest as lower-case hex, without a heap allocation. It may be an H(A1), so it is wiped when dropped.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct HexDigest {
     digits: [u8; 64],
     len: usize,

@@ -1,18 +1,18 @@
 //! H(A1): what the relay keeps instead of a password.
 
 use std::fmt;
-
-use zeroize::ZeroizeOnDrop;
+use std::sync::Arc;
 
 use super::digest::{Algorithm, HexDigest, joined_hash};
 
 /// H(A1) = H(username ":" realm ":" password) of one account, for each algorithm it is known for (RFC 4976 section 9.1).
 ///
-/// It stands for the password in its realm: it is wiped when dropped and never shown by `Debug`.
-#[derive(Clone, ZeroizeOnDrop)]
+/// It stands for the password in its realm: it is never shown by `Debug`, and wiped with the last of its clones. All of them
+/// share one place in memory, since a value that is moved leaves a copy behind that nobody wipes.
+#[derive(Clone)]
 pub struct Ha1 {
-    md5: Option<HexDigest>,
-    sha256: Option<HexDigest>,
+    md5: Option<Arc<HexDigest>>,
+    sha256: Option<Arc<HexDigest>>,
 }
 
 /// Text that is no H(A1).
@@ -30,7 +30,8 @@ impl Ha1 {
     /// Computes H(A1) for both algorithms.
     pub fn from_password(user: &str, realm: &str, password: &str) -> Ha1 {
         let parts = [user.as_bytes(), realm.as_bytes(), password.as_bytes()];
-        Ha1 { md5: Some(joined_hash(Algorithm::Md5, &parts)), sha256: Some(joined_hash(Algorithm::Sha256, &parts)) }
+        let hash = |algorithm| Some(Arc::new(joined_hash(algorithm, &parts)));
+        Ha1 { md5: hash(Algorithm::Md5), sha256: hash(Algorithm::Sha256) }
     }
 
     /// Takes H(A1) as 32 hex digits of MD5, in either case.
@@ -68,15 +69,15 @@ impl Ha1 {
             Algorithm::Md5 => self.md5.as_ref(),
             Algorithm::Sha256 => self.sha256.as_ref(),
         }
-        .map(HexDigest::as_str)
+        .map(|digest| digest.as_str())
     }
 }
 
-fn parse(algorithm: Algorithm, text: &str) -> Result<HexDigest, Ha1Error> {
+fn parse(algorithm: Algorithm, text: &str) -> Result<Arc<HexDigest>, Ha1Error> {
     if text.len() != algorithm.response_len() {
         return Err(Ha1Error::Length);
     }
-    HexDigest::parse(algorithm, text).ok_or(Ha1Error::NotHex)
+    HexDigest::parse(algorithm, text).map(Arc::new).ok_or(Ha1Error::NotHex)
 }
 
 impl fmt::Debug for Ha1 {

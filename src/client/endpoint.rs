@@ -1,12 +1,17 @@
 //! One connection, and what can be done with it.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::{Mutex, mpsc, watch},
     task::JoinHandle,
     time::timeout,
@@ -89,7 +94,7 @@ impl Endpoint {
     ) -> Result<Endpoint, ClientError> {
         let connector = tls::connector(ca_pem, identity)?;
         let name = ServerName::try_from(server_name.to_owned()).map_err(|_| ClientError::ServerName)?;
-        let (stream, local, peer) = dial(addr).await?;
+        let (stream, local, peer) = dial(addr, options.from).await?;
         let stream = timeout(CONNECT_TIMEOUT, connector.connect(name, stream)).await;
         let stream = stream.map_err(|_| ClientError::Timeout)?.map_err(|error| ClientError::Tls(error.to_string()))?;
         Endpoint::new(Box::new(stream), "msrps", local, peer, options)
@@ -102,7 +107,7 @@ impl Endpoint {
 
     /// As [`Endpoint::connect_tcp`], with these options.
     pub async fn connect_tcp_with(addr: SocketAddr, options: EndpointOptions) -> Result<Endpoint, ClientError> {
-        let (stream, local, peer) = dial(addr).await?;
+        let (stream, local, peer) = dial(addr, options.from).await?;
         Endpoint::new(Box::new(stream), "msrp", local, peer, options)
     }
 
@@ -281,9 +286,13 @@ impl Endpoint {
     }
 }
 
-async fn dial(addr: SocketAddr) -> Result<(TcpStream, SocketAddr, SocketAddr), ClientError> {
+async fn dial(addr: SocketAddr, from: Option<IpAddr>) -> Result<(TcpStream, SocketAddr, SocketAddr), ClientError> {
     let connect = |error: std::io::Error| ClientError::Connect(error.kind());
-    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await.map_err(|_| ClientError::Timeout)?;
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(connect)?;
+    if let Some(from) = from {
+        socket.bind((from, 0).into()).map_err(connect)?;
+    }
+    let stream = timeout(CONNECT_TIMEOUT, socket.connect(addr)).await.map_err(|_| ClientError::Timeout)?;
     let stream = stream.map_err(connect)?;
     stream.set_nodelay(true).map_err(connect)?;
     let (local, peer) = (stream.local_addr().map_err(connect)?, stream.peer_addr().map_err(connect)?);

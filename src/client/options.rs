@@ -1,6 +1,6 @@
 //! How an endpoint behaves.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use crate::msrp::{FailureReport, Limits};
 
@@ -11,6 +11,8 @@ pub struct EndpointOptions {
     pub uri: Option<String>,
     /// Take requests for any session-id, not only for our URI; otherwise they get 481.
     pub any_session: bool,
+    /// The local address to connect from; by default the system chooses.
+    pub from: Option<IpAddr>,
     /// How the decoder is bounded.
     pub limits: Limits,
     /// From the last octet of a request to giving up its answer (RFC 4975 section 7.1.1: 30 s).
@@ -30,6 +32,7 @@ impl Default for EndpointOptions {
         EndpointOptions {
             uri: None,
             any_session: false,
+            from: None,
             limits: Limits::default(),
             transaction_timeout: Duration::from_secs(30),
             collect: 1024 * 1024,

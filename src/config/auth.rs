@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::document::{Found, Section};
 use super::problem::Fault;
 use super::secret::Secret;
+use super::sip::{Network, loopback_networks, networks};
 use super::value::{LONGEST, choice};
 
 /// `[auth]`.
@@ -32,6 +33,14 @@ pub struct Auth {
     pub max_expires: Duration,
     /// How long a nonce is good for a first use.
     pub nonce_lifetime: Duration,
+    /// Wrong credentials from one address within `ban_window` that shut it out; zero shuts nobody out.
+    pub ban_after: u32,
+    /// How long wrong credentials count.
+    pub ban_window: Duration,
+    /// How long an address is shut out.
+    pub ban_time: Duration,
+    /// Networks that are never shut out.
+    pub ban_exempt: Vec<Network>,
 }
 
 /// A Digest algorithm.
@@ -93,6 +102,11 @@ impl Default for Auth {
             default_expires: Duration::from_secs(1800),
             max_expires: Duration::from_secs(7200),
             nonce_lifetime: Duration::from_secs(60),
+            ban_after: 20,
+            ban_window: Duration::from_secs(600),
+            ban_time: Duration::from_secs(600),
+            // Whoever forwards connections on this machine would be banned for all of its clients.
+            ban_exempt: loopback_networks(),
         }
     }
 }
@@ -112,6 +126,10 @@ impl Auth {
             default_expires: whole_seconds(&mut section, "default_expires", default.default_expires),
             max_expires: whole_seconds(&mut section, "max_expires", default.max_expires),
             nonce_lifetime: section.positive("nonce_lifetime", default.nonce_lifetime),
+            ban_after: section.or("ban_after", default.ban_after),
+            ban_window: section.positive("ban_window", default.ban_window),
+            ban_time: section.positive("ban_time", default.ban_time),
+            ban_exempt: networks(&mut section, "ban_exempt").unwrap_or(default.ban_exempt),
         };
         let ordered = |smaller, low: Duration, larger, high: Duration| {
             if low > high {

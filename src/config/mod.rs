@@ -13,6 +13,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use crate::config::document::Document;
 use crate::config::sip::Around;
 
@@ -81,7 +83,8 @@ impl Config {
     /// Reads and checks the file; relative paths in it are relative to its directory.
     pub fn load(path: &Path) -> Result<Config, Problems> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Problems {
+        // Passwords stand in it.
+        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| Problems {
             file: file.clone(),
             list: vec![Problem { key: String::new(), line: None, fault: Fault::Unreadable(error.to_string()) }],
         })?;

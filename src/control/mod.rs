@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use anchor::AnchorCommand;
-pub use settings::{authority, rules, settings};
+pub use settings::{authority, ban_rules, rules, settings};
 
 use crate::relay::{Counts, SessionView, Settings};
 
@@ -71,8 +71,8 @@ pub struct IoCounts {
     pub handshakes: [u64; 2],
     /// TLS handshakes that failed or took too long.
     pub handshake_failures: u64,
-    /// Connections refused at once: per-address limit, total limit, shortage.
-    pub refused_connections: [u64; 3],
+    /// Connections refused at once: per-address limit, total limit, shortage, banned address.
+    pub refused_connections: [u64; 4],
     /// Dials by outcome: made, failed.
     pub dials: [u64; 2],
     /// System calls that read and write.

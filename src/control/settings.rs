@@ -8,6 +8,7 @@ use crate::auth::Algorithm;
 use crate::config::{self, AbortFlag, Config, Transport};
 use crate::msrp;
 use crate::net::address::Bounds;
+use crate::net::bans::BanRules;
 use crate::net::shared::Rules;
 use crate::relay::policy::EgressPolicy;
 use crate::relay::{AuthRules, Authority, Limits, Peer, Settings};
@@ -74,6 +75,12 @@ pub fn rules(config: &Config) -> Rules {
         handshake: l.handshake_timeout,
         connect: l.connect_timeout,
     }
+}
+
+/// When addresses that guess passwords are shut out.
+pub fn ban_rules(config: &Config) -> BanRules {
+    let a = &config.auth;
+    BanRules { after: a.ban_after, window: a.ban_window, time: a.ban_time, exempt: a.ban_exempt.clone() }
 }
 
 fn algorithm(a: config::Algorithm) -> Algorithm {

@@ -84,6 +84,10 @@ impl Shard {
                 return;
             }
             let Ok(peer) = stream.peer_addr() else { continue };
+            if self.shared.bans.holds(peer.ip(), self.shared.clock.now()) {
+                bump(&self.io.refused[3]);
+                continue;
+            }
             let bounds = self.shared.rules.load().bounds;
             let connect = || self.shared.addresses.connect(peer.ip(), &bounds, self.shared.clock.now());
             let permit = connect().or_else(|why| {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -10,6 +10,10 @@ use dashmap::DashMap;
 use crate::moment::Moment;
 
 const WINDOW: Duration = Duration::from_secs(60);
+
+/// Addresses that are remembered: more than there may be connections by default. What comes from more is not bounded by its
+/// address, only in all, until some have been quiet: refusing everybody new would be what a flood of addresses wants.
+const REMEMBERED: usize = 1 << 17;
 
 /// Bounds per address, and in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +50,16 @@ pub enum Crowded {
 pub struct Addresses {
     states: DashMap<IpAddr, State>,
     total: AtomicUsize,
+    /// When a full table was last looked through.
+    looked: EachSecond,
 }
 
 /// A place among the connections of an address; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
     addresses: Arc<Addresses>,
-    address: IpAddr,
+    /// None if the table was full.
+    address: Option<IpAddr>,
 }
 
 impl Addresses {
@@ -61,7 +68,11 @@ impl Addresses {
         if self.total.load(Ordering::Relaxed) >= bounds.total {
             return Err(Crowded::Total);
         }
-        let address = key(address);
+        let address = one(address);
+        if !self.remembers(address, now) {
+            self.total.fetch_add(1, Ordering::Relaxed);
+            return Ok(Permit { addresses: self.clone(), address: None });
+        }
         let mut state = self.states.entry(address).or_default();
         state.renew(now);
         if state.open >= bounds.open || state.new >= bounds.new {
@@ -70,15 +81,31 @@ impl Addresses {
         state.open += 1;
         state.new += 1;
         self.total.fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { addresses: self.clone(), address })
+        Ok(Permit { addresses: self.clone(), address: Some(address) })
     }
 
     /// Counts an AUTH with credentials; false when there were too many.
     pub fn auth(&self, address: IpAddr, bounds: &Bounds, now: Moment) -> bool {
-        let mut state = self.states.entry(key(address)).or_default();
+        let address = one(address);
+        if !self.remembers(address, now) {
+            return true;
+        }
+        let mut state = self.states.entry(address).or_default();
         state.renew(now);
         state.auths += 1;
         state.auths <= bounds.auths
+    }
+
+    /// Whether this address is in the table or has room there. A full table is looked through at most once a second:
+    /// whoever fills it must not make that cost more.
+    fn remembers(&self, address: IpAddr, now: Moment) -> bool {
+        if self.states.len() < REMEMBERED || self.states.contains_key(&address) {
+            return true;
+        }
+        if self.looked.comes(now) {
+            self.sweep(now);
+        }
+        self.states.len() < REMEMBERED
     }
 
     /// Open connections in all.
@@ -92,8 +119,20 @@ impl Addresses {
     }
 }
 
+/// Lets something happen once in each second.
+#[derive(Debug, Default)]
+pub(super) struct EachSecond(AtomicU64);
+
+impl EachSecond {
+    /// Whether it is the first time in this second of the clock.
+    pub(super) fn comes(&self, now: Moment) -> bool {
+        let second = now.as_nanos() / 1_000_000_000;
+        self.0.swap(second, Ordering::Relaxed) != second
+    }
+}
+
 /// What counts as one address: mapped IPv4 is IPv4, and of IPv6 the /64 that one customer has.
-fn key(address: IpAddr) -> IpAddr {
+pub(super) fn one(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(six) => std::net::Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)).into(),
         four => four,
@@ -111,7 +150,7 @@ impl State {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.addresses.total.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut state) = self.addresses.states.get_mut(&self.address) {
+        if let Some(mut state) = self.address.and_then(|address| self.addresses.states.get_mut(&address)) {
             state.open = state.open.saturating_sub(1);
         }
     }
@@ -184,6 +223,27 @@ mod tests {
         assert_eq!(addresses.connect(a, &BOUNDS, now).err(), Some(Crowded::Address), "three new ones in this minute");
         assert!(addresses.connect(a, &BOUNDS, now + WINDOW).is_ok());
         assert_eq!(addresses.total(), 1);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_fills_the_table_and_shuts_nobody_out() {
+        let bounds = Bounds { total: usize::MAX, ..BOUNDS };
+        let addresses = Arc::new(Addresses::default());
+        let nth = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+        let now = Moment::from_nanos(1 << 40);
+        for n in 0..REMEMBERED as u32 + 1000 {
+            assert!(addresses.connect(nth(n), &bounds, now).is_ok());
+        }
+        assert_eq!((addresses.states.len(), addresses.total()), (REMEMBERED, 0));
+        let a: IpAddr = [192, 0, 2, 1].into();
+        let permits: Vec<_> = (0..9).map(|_| addresses.connect(a, &bounds, now).expect("a place")).collect();
+        assert_eq!(addresses.total(), 9, "and yet they count in all");
+        drop(permits);
+        assert_eq!(addresses.total(), 0);
+        for n in 0..9 {
+            assert_eq!(addresses.connect(a, &bounds, now + WINDOW).is_ok(), n < 3, "there is room again");
+        }
+        assert_eq!(addresses.states.len(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod accept;
 pub mod address;
+pub mod bans;
 pub mod batch;
 pub mod clock;
 pub mod connection;

@@ -10,9 +10,11 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
+use zeroize::Zeroizing;
 
 use super::accept::Listener;
 use super::address::{Addresses, Leases};
+use super::bans::Bans;
 use super::clock::Clock;
 use super::engine;
 use super::mailbox::mesh;
@@ -23,7 +25,7 @@ use super::tls::{ClientSide, CredentialError, Identity, PeerTrust, ServerOptions
 use crate::accounts::{Chain, Htdigest, HtdigestError, Secret, Store, User, Users, UsersError};
 use crate::auth::{Ha1, Ha1Error};
 use crate::config::{CertSource, Config, Credential, TlsVersion, Transport};
-use crate::control::{Shards, authority, rules, settings};
+use crate::control::{Shards, authority, ban_rules, rules, settings};
 use crate::relay::{Event, Label};
 
 /// Why the data plane does not start, or does not take a new configuration.
@@ -130,6 +132,7 @@ impl Server {
             control,
             addresses: Arc::new(Addresses::default()),
             leases: Leases::default(),
+            bans: Bans::new(ban_rules(config)),
             events,
         });
         let (handles, commands) = Shards::new(shards);
@@ -199,6 +202,7 @@ impl Server {
         }
         self.shared.accounts.store(Arc::new(stores));
         self.shared.rules.store(Arc::new(rules(config)));
+        self.shared.bans.reconfigure(ban_rules(config));
         self.shared.settings.store(core.clone());
         Ok(core)
     }
@@ -269,8 +273,9 @@ pub(crate) struct TlsFiles {
     pub(crate) roots: Vec<Vec<u8>>,
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(path).map_err(|error| StartError::File { path: path.to_owned(), error })
+/// A file that may hold a key: wiped when dropped.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {
+    fs::read(path).map(Zeroizing::new).map_err(|error| StartError::File { path: path.to_owned(), error })
 }
 
 pub(crate) fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> {
@@ -282,8 +287,9 @@ pub(crate) fn read_tls(config: &Config) -> Result<Option<TlsFiles>, StartError> 
         }
         CertSource::InMemory => None,
     };
-    let client_ca = tls.client_ca.as_deref().map(read).transpose()?;
-    let trust = tls.trust.as_deref().map(read).transpose()?;
+    let public = |path: &Path| read(path).map(|text| text.to_vec());
+    let client_ca = tls.client_ca.as_deref().map(public).transpose()?;
+    let trust = tls.trust.as_deref().map(public).transpose()?;
     let roots = client_ca.iter().chain(trust.iter()).cloned().collect();
     Ok(Some(TlsFiles { identity, client_ca, roots }))
 }

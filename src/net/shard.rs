@@ -68,7 +68,7 @@ pub(super) struct Io {
     pub(super) calls: Calls,
     pub(super) handshakes: [Cell<u64>; 2],
     pub(super) handshake_failures: Cell<u64>,
-    pub(super) refused: [Cell<u64>; 3],
+    pub(super) refused: [Cell<u64>; 4],
     pub(super) dials: [Cell<u64>; 2],
 }
 
@@ -222,11 +222,10 @@ impl Shard {
             Output::Dial { link, to, user } => {
                 spawn_local(self.clone().dial(link, to, user));
             }
-            Output::LookUp { link, ticket, user, peer } => {
+            Output::LookUp { link, ticket, user, peer, in_session } => {
                 let shard = self.clone();
                 let shared = self.shared.clone();
-                let look_up =
-                    self.shared.control.spawn(async move { shared.look_up(&user, peer.map(|p| p.ip())).await });
+                let look_up = self.shared.control.spawn(async move { shared.look_up(&user, peer, in_session).await });
                 spawn_local(async move {
                     let answer = look_up.await.unwrap_or(Err(crate::relay::LookUpFailure::Unavailable));
                     shard.with(|relay, now| relay.handle_account(link, ticket, answer, now));
@@ -245,7 +244,7 @@ impl Shard {
                     outbox.post(self.number, Message::Parcel(parcel));
                 }
             }
-            Output::Event(event) => (self.shared.events)(event),
+            Output::Event(event) => self.shared.tell(event),
         }
     }
 
@@ -394,7 +393,7 @@ impl Shard {
             io: IoCounts {
                 handshakes: [io.handshakes[0].get(), io.handshakes[1].get()],
                 handshake_failures: io.handshake_failures.get(),
-                refused_connections: [io.refused[0].get(), io.refused[1].get(), io.refused[2].get()],
+                refused_connections: std::array::from_fn(|reason| io.refused[reason].get()),
                 dials: [io.dials[0].get(), io.dials[1].get()],
                 reads: io.calls.reads.get(),
                 writes: io.calls.writes.get(),

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the dates of certificates are judged by the wall clock")]
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +11,11 @@ use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::address::{Addresses, Bounds, Leases};
+use super::bans::Bans;
 use super::clock::Clock;
 use super::tls::{ClientSide, PeerTrust, ServerSide, classify};
 use crate::accounts::Store;
-use crate::relay::{Account, Event, LookUpFailure, RelayIdentity, Settings};
+use crate::relay::{Account, Claimant, Event, LookUpFailure, RelayIdentity, Settings};
 
 /// Bounds that hold across shards, and times of the sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Shared {
     pub addresses: Arc<Addresses>,
     /// Tokens and dials per user.
     pub leases: Leases,
+    /// Addresses that guessed passwords.
+    pub bans: Bans,
     /// Takes log-worthy events; must not block.
     pub events: Box<dyn Fn(Event) + Send + Sync>,
 }
@@ -83,9 +86,27 @@ impl Shared {
         listed.then(|| RelayIdentity { name: host.into(), dns_names })
     }
 
-    /// Looks a user up, within the limits of its address and its tokens.
-    pub async fn look_up(&self, user: &str, address: Option<IpAddr>) -> Result<Option<Account>, LookUpFailure> {
-        let account = self.account(user, address).await?;
+    /// Takes an event to its observers; wrong credentials count against the address that they came from.
+    pub fn tell(&self, event: Event) {
+        let guess = match &event {
+            Event::AuthFailed { peer: Some(peer), from: Claimant::Client, .. } => Some(peer.ip()),
+            _ => None,
+        };
+        (self.events)(event);
+        let banned = guess.and_then(|address| Some((address, self.bans.failed(address, self.clock.now())?)));
+        if let Some((address, ban)) = banned {
+            (self.events)(Event::Banned { address, failures: ban.failures, time: ban.time });
+        }
+    }
+
+    /// Looks a user up, within the limits of its address and its tokens. `in_session` is one whom a ban does not concern.
+    pub async fn look_up(
+        &self,
+        user: &str,
+        peer: Option<SocketAddr>,
+        in_session: bool,
+    ) -> Result<Option<Account>, LookUpFailure> {
+        let account = self.account(user, peer.map(|peer| peer.ip()), in_session).await?;
         Ok(account.map(|account| {
             let most = self.rules.load().tokens_per_user;
             let lease = account.relay && self.leases.take_token(user, most);
@@ -93,14 +114,16 @@ impl Shared {
         }))
     }
 
-    /// Looks a user up, within the limits of its address.
+    /// Looks a user up, within the limits of its address; of a banned one only who is `in_session` there.
     pub async fn account(
         &self,
         user: &str,
         address: Option<IpAddr>,
+        in_session: bool,
     ) -> Result<Option<crate::accounts::Account>, LookUpFailure> {
-        let rules = **self.rules.load();
-        if address.is_some_and(|a| !self.addresses.auth(a, &rules.bounds, self.clock.now())) {
+        let (rules, now) = (**self.rules.load(), self.clock.now());
+        let banned = |address| !in_session && self.bans.holds(address, now);
+        if address.is_some_and(|a| banned(a) || !self.addresses.auth(a, &rules.bounds, now)) {
             return Err(LookUpFailure::RateLimited);
         }
         let store = self.accounts.load_full();

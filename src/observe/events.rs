@@ -3,14 +3,19 @@
 //! Ordinary ends are for `debug`: sessions have their records, links their metric. What strangers can cause without end is
 //! throttled; the number of lines held back stands in the next one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
 use super::throttle::Throttle;
-use crate::relay::{AnchorNews, CloseReason, Event, SessionEnd, SessionRecord};
+use crate::relay::{AnchorNews, Claimant, CloseReason, Event, SessionEnd, SessionRecord};
+
+/// Lines under this name are read by programs (`config/fail2ban`): their beginning and their first field stay as they are.
+const ABUSE: &str = "chappe::abuse";
 
 static FAILED_AUTHS: Throttle = Throttle::new(100);
+static BANS: Throttle = Throttle::new(100);
 static CLOSED_LINKS: Throttle = Throttle::new(20);
 static IMPOSTORS: Throttle = Throttle::new(20);
 
@@ -19,7 +24,8 @@ pub fn log_event(event: &Event) {
     match event {
         Event::SessionEnded(record) => session_ended(record),
         Event::LinkClosed { peer, reason, relay } => link_closed(*peer, *reason, relay.as_deref()),
-        Event::AuthFailed { peer, failures } => auth_failed(*peer, *failures),
+        Event::AuthFailed { peer, failures, from } => auth_failed(*peer, *failures, from),
+        Event::Banned { address, failures, time } => banned(*address, *failures, *time),
         Event::Impostor { relay, peer } => impostor(relay, *peer),
         Event::Anchor { shard, anchor, news } => anchored(*shard, anchor.as_u64(), news),
     }
@@ -97,11 +103,34 @@ fn link_closed(peer: Option<SocketAddr>, reason: CloseReason, relay: Option<&str
     }
 }
 
-fn auth_failed(peer: Option<SocketAddr>, failures: u32) {
+/// Only the line of a client may look as if its address should be banned.
+fn auth_failed(peer: Option<SocketAddr>, failures: u32, from: &Claimant) {
     let Some(held_back) = FAILED_AUTHS.admit() else { return };
+    let (peer, port) = (Ip(peer), Port(peer));
+    match from {
+        Claimant::Client => warn!(
+            target: ABUSE, %peer, %port, failures, held_back,
+            "authentication failed; the client was challenged again, after too many failures it is closed"
+        ),
+        Claimant::Relay(relay) => warn!(
+            %peer, %port, %relay, failures, held_back,
+            "authentication failed behind a peer relay; who guesses there is known to its operator only"
+        ),
+        Claimant::Datagram => warn!(
+            %peer, %port, held_back,
+            "authentication failed in a datagram, whose source may be forged; the client was challenged again"
+        ),
+    }
+}
+
+fn banned(address: IpAddr, failures: u32, time: Duration) {
+    let Some(held_back) = BANS.admit() else { return };
+    let peer = address.to_canonical();
+    let net = if peer.is_ipv6() { "/64" } else { "" };
     warn!(
-        peer = %Ip(peer), port = %Port(peer), failures, held_back,
-        "authentication failed; the client was challenged again, after too many failures it is closed"
+        target: ABUSE, %peer, net, failures, seconds = time.as_secs(), held_back,
+        "address banned; its new connections are refused for that time, its sessions go on; \
+         auth.ban_exempt and a reload lift the ban"
     );
 }
 
@@ -151,9 +180,19 @@ mod tests {
     #[test]
     fn a_failed_authentication_names_the_address_for_fail2ban() {
         let peer = Some("[::ffff:192.0.2.7]:40000".parse().expect("address"));
-        let lines = lines("info", &Event::AuthFailed { peer, failures: 2 });
+        let lines = lines("info", &Event::AuthFailed { peer, failures: 2, from: Claimant::Client });
         assert_eq!(lines.len(), 1);
-        assert!(lines[0].contains("authentication failed") && lines[0].contains(" peer=192.0.2.7 "), "{lines:?}");
+        assert!(lines[0].contains("chappe::abuse: authentication failed; "), "{lines:?}");
+        assert!(lines[0].contains(" peer=192.0.2.7 port=40000 "), "{lines:?}");
+    }
+
+    #[test]
+    fn an_address_that_is_nobodys_to_ban_is_not_among_those_lines() {
+        let peer = Some("192.0.2.7:40000".parse().expect("address"));
+        for from in [Claimant::Relay("peer.example".into()), Claimant::Datagram] {
+            let lines = lines("info", &Event::AuthFailed { peer, failures: 2, from });
+            assert!(lines[0].contains("authentication failed") && !lines[0].contains("chappe::abuse"), "{lines:?}");
+        }
     }
 
     #[test]

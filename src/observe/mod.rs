@@ -16,6 +16,8 @@ use crate::relay::{Event, SessionRecord};
 
 mod events;
 mod exposition;
+#[cfg(test)]
+mod fail2ban;
 pub mod log;
 mod metrics;
 mod records;

@@ -29,6 +29,7 @@ const LINKS_OPENED: Family = ("chappe_links_opened_total", "Connections by who m
 const LINKS_CLOSED: Family = ("chappe_links_closed_total", "Connections that ended by reason.");
 const SESSIONS_ENDED: Family = ("chappe_sessions_ended_total", "Sessions that ended by reason.");
 const AUTH_FAILURES: Family = ("chappe_auth_failures_total", "AUTH requests with wrong credentials, as logged.");
+const BANS: Family = ("chappe_bans_total", "Addresses shut out for a while because they guessed passwords.");
 const IMPOSTORS: Family = ("chappe_impostors_total", "Requests in which a peer relay named another relay as itself.");
 const HANDSHAKES: Family = ("chappe_tls_handshakes_total", "TLS handshakes by outcome.");
 const REFUSED: Family = ("chappe_connections_refused_total", "Connections refused at once by reason.");
@@ -83,6 +84,7 @@ pub(super) fn begin(to: &Exporter, started: Duration) {
         to.counter(SESSIONS_ENDED, &[("reason", end.word().into())], 0);
     }
     to.counter(AUTH_FAILURES, &[], 0);
+    to.counter(BANS, &[], 0);
     to.counter(IMPOSTORS, &[], 0);
     to.describe(LINKS_CLOSED);
     to.describe(ANCHOR_NEWS);
@@ -94,6 +96,7 @@ pub(super) fn of_event(event: &Event) -> (Family, Option<(&'static str, Word)>) 
         Event::SessionEnded(record) => (SESSIONS_ENDED, Some(("reason", record.end.word().into()))),
         Event::LinkClosed { reason, .. } => (LINKS_CLOSED, Some(("reason", reason.word().into()))),
         Event::AuthFailed { .. } => (AUTH_FAILURES, None),
+        Event::Banned { .. } => (BANS, None),
         Event::Impostor { .. } => (IMPOSTORS, None),
         Event::Anchor { news: AnchorNews::Ended(record), .. } => {
             (SESSIONS_ENDED, Some(("reason", record.end.word().into())))
@@ -165,7 +168,9 @@ fn sockets(to: &Exporter, shards: &[Snapshot]) {
     by_word(to, HANDSHAKES, "outcome", ["full", "resumed", "failed"], shards, |s| {
         [s.io.handshakes[0], s.io.handshakes[1], s.io.handshake_failures]
     });
-    by_word(to, REFUSED, "reason", ["address_limit", "total_limit", "shortage"], shards, |s| s.io.refused_connections);
+    by_word(to, REFUSED, "reason", ["address_limit", "total_limit", "shortage", "banned"], shards, |s| {
+        s.io.refused_connections
+    });
     by_word(to, DIALS, "outcome", ["made", "failed"], shards, |s| s.io.dials);
     by_word(to, SYSTEM_CALLS, "call", ["read", "write", "poll", "submit"], shards, |s| {
         [s.io.reads, s.io.writes, s.io.polls, s.io.submits]

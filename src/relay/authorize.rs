@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::AuthOutcome;
+use super::event::{AuthOutcome, Claimant};
 use super::link::{CloseReason, Frame, Link, LinkId, Waiting};
 use super::route::Refusal;
 use super::{Event, Output, Relay};
@@ -33,7 +33,7 @@ pub struct Account {
 pub enum LookUpFailure {
     /// The store is out of order.
     Unavailable,
-    /// Too many AUTHs from this address.
+    /// Too many AUTHs from this address, or it is banned.
     RateLimited,
 }
 
@@ -111,9 +111,10 @@ impl Relay {
         let Some(link) = self.links.get_mut(id) else { return };
         // A relay brings many users from one address: the limits of addresses are not for it.
         let peer = link.meta.peer.filter(|_| link.meta.relay.is_none());
+        let in_session = !link.owned.is_empty();
         let attempt = AuthAttempt { head: head.clone(), user: user.as_str().into() };
         link.waiting = Some(Waiting::Account { ticket, attempt: Box::new(attempt), until });
-        self.outputs.push_back(Output::LookUp { link: id, ticket, user, peer });
+        self.outputs.push_back(Output::LookUp { link: id, ticket, user, peer, in_session });
         self.arm(id, until);
     }
 
@@ -286,9 +287,11 @@ impl Relay {
     fn auth_failed(&mut self, id: LinkId, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.auth_failures += 1;
-        let (failures, peer, relay) = (link.auth_failures, link.meta.peer, link.meta.relay.is_some());
-        self.outputs.push_back(Output::Event(Event::AuthFailed { peer, failures }));
-        if failures >= FAILURES && !relay {
+        let (failures, peer) = (link.auth_failures, link.meta.peer);
+        let from = link.relay_name().map_or(Claimant::Client, |name| Claimant::Relay(name.clone()));
+        let client = from == Claimant::Client;
+        self.outputs.push_back(Output::Event(Event::AuthFailed { peer, failures, from }));
+        if failures >= FAILURES && client {
             self.set_frame(id, Frame::Skip);
             self.close_flushing(id, CloseReason::AuthFailures, now);
         }

@@ -1,6 +1,6 @@
 //! What the core tells its observers: counters it bumps in place, and rare events worth a log line or a record.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,6 +226,17 @@ pub struct Counts {
     pub queue_depth: Buckets<9>,
 }
 
+/// Whose wrong credentials came from an address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claimant {
+    /// Whoever has that address.
+    Client,
+    /// Somebody behind this peer relay; its address is nobody's to ban.
+    Relay(Arc<str>),
+    /// Whoever wrote a datagram: its source may be forged.
+    Datagram,
+}
+
 /// Something rare that an operator may want to know.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -242,10 +253,21 @@ pub enum Event {
     },
     /// Wrong credentials (a line that fail2ban can read).
     AuthFailed {
-        /// Address of the client.
+        /// Address of the other end.
         peer: Option<SocketAddr>,
         /// Failures on this link so far.
         failures: u32,
+        /// What that address says about who failed.
+        from: Claimant,
+    },
+    /// An address guessed too often and is shut out for a while.
+    Banned {
+        /// The address whose failure was one too many; of IPv6 its /64 is meant.
+        address: IpAddr,
+        /// Failures that led to it.
+        failures: u32,
+        /// How long it lasts.
+        time: Duration,
     },
     /// A relay's From-Path names another relay: an alarm.
     Impostor {

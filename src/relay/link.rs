@@ -54,7 +54,7 @@ pub struct Meta {
 }
 
 /// Where a link that we dial leads.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Dial {
     /// TLS with this host as the name to verify; plain TCP otherwise.
     pub secure: bool,

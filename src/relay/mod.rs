@@ -44,7 +44,7 @@ mod way;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub use anchor::{AnchorError, AnchorId, AnchorNews, AnchorWish, Connect, Expects
 pub use arena::Key;
 pub use authorize::{Account, LookUpFailure};
 pub use event::{
-    AUTH_OUTCOMES, AuthOutcome, Buckets, CODES, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS,
+    AUTH_OUTCOMES, AuthOutcome, Buckets, CODES, Claimant, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS,
     LATENCY_BOUNDS_US, REFUSAL_KINDS, RefusalKind, SessionRecord,
 };
 pub use link::{CloseReason, Dial, DialFailure, Link, LinkId, Meta, RelayIdentity};
@@ -97,6 +97,8 @@ pub enum Output {
         user: String,
         /// Address of the client, for limits.
         peer: Option<SocketAddr>,
+        /// The link has a session: a ban of its address, which others may share, is not for it.
+        in_session: bool,
     },
     /// Give back one token lease of this user.
     Release {
@@ -143,8 +145,8 @@ pub struct Relay {
     sources: Arena<Source>,
     flows: Arena<Flow>,
     pendings: Arena<Pending>,
-    /// Links by where they were dialled to, for reuse (RFC 4976 section 6.5).
-    next_hops: HashMap<Dial, LinkId, foldhash::fast::FixedState>,
+    /// Links by where they were dialled to, for reuse (RFC 4976 section 6.5). Users choose these keys: a tree cannot be made slow.
+    next_hops: BTreeMap<Dial, LinkId>,
     /// Links by verified relay name, in both directions.
     relays: HashMap<Arc<str>, Vec<LinkId>, foldhash::fast::FixedState>,
     /// Tokens whose link moved away.
@@ -205,7 +207,7 @@ impl Relay {
             sources: Arena::default(),
             flows: Arena::default(),
             pendings: Arena::default(),
-            next_hops: HashMap::with_hasher(hasher()),
+            next_hops: BTreeMap::new(),
             relays: HashMap::with_hasher(hasher()),
             redirects: HashMap::with_hasher(hasher()),
             forwarding: VecDeque::new(),

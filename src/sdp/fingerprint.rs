@@ -58,7 +58,7 @@ impl Hash {
 }
 
 /// The digest of a certificate in DER form.
-#[derive(Clone, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct Fingerprint {
     hash: Hash,
     digest: Vec<u8>,

@@ -151,7 +151,8 @@ impl Sip {
             outbound_proxy: section.take::<String>("outbound_proxy").and_then(|found| route::hop(&section, found)),
             resolve: section.or("resolve", default.resolve),
             routes: route::read(&mut section),
-            trusted: trusted(&mut section).unwrap_or_else(|| if loopback { loopback_networks() } else { Vec::new() }),
+            trusted: networks(&mut section, "trusted")
+                .unwrap_or_else(|| if loopback { loopback_networks() } else { Vec::new() }),
             trusted_certificates: certificates(&mut section, around.verifiable),
             untrusted: section.or("untrusted", default.untrusted),
             allow_targets: targets(&mut section, "allow_targets"),
@@ -195,7 +196,7 @@ impl Sip {
     }
 }
 
-/// What is trusted where no listener can be reached from elsewhere.
+/// Everything on this machine.
 pub(super) fn loopback_networks() -> Vec<Network> {
     ["127.0.0.0/8", "::1/128"].iter().flat_map(|text| text.parse()).collect()
 }
@@ -214,9 +215,10 @@ fn targets(section: &mut Section<'_>, key: &'static str) -> Vec<Rule> {
     rules
 }
 
-fn trusted(section: &mut Section<'_>) -> Option<Vec<Network>> {
+/// A list of networks, if the key is there.
+pub(super) fn networks(section: &mut Section<'_>, key: &'static str) -> Option<Vec<Network>> {
     let mut networks = Vec::new();
-    for Found { value, place } in section.list::<String>("trusted")? {
+    for Found { value, place } in section.list::<String>(key)? {
         match value.parse::<Network>() {
             Ok(network) => networks.push(network),
             Err(why) => section.fault(place, Fault::Network { found: format!("{value:?}"), why }),

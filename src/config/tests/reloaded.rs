@@ -16,6 +16,8 @@ fn nothing_changes_where_nothing_was_changed() {
 #[case("[[auth.user]]\nname = \"a\"\npassword = \"b\"", Change::Users)]
 #[case("[auth]\nmax_expires = \"3h\"", Change::Auth)]
 #[case("[auth]\nalgorithms = [\"SHA-256\"]", Change::Auth)]
+#[case("[auth]\nban_after = 0", Change::Auth)]
+#[case("[auth]\nban_exempt = [\"10.0.0.0/8\"]", Change::Auth)]
 #[case("[policy]\ndeny_next_hops = [\"far.example\"]", Change::Policy)]
 #[case("[limits]\nhold = \"1ms\"", Change::Limits)]
 #[case("[relay]\nmax_chunk = 2048", Change::Relay)]

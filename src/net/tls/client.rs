@@ -107,7 +107,7 @@ fn outgoing(
         .with_protocol_versions(versions)?
         .with_webpki_verifier(Arc::clone(&verifier));
     let mut config = match identity {
-        Some(identity) => builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?,
+        Some(identity) => builder.with_client_cert_resolver(identity.certified()?),
         None => builder.with_no_client_auth(),
     };
     // Our own record layer takes over after the handshake.

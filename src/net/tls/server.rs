@@ -86,7 +86,7 @@ fn configs(
     } else {
         builder.with_client_cert_verifier(Arc::new(NoClientAuth))
     };
-    let mut other = builder.with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
+    let mut other = builder.with_cert_resolver(identity.certified()?);
     other.ticketer = Arc::clone(tickets);
     other.session_storage = Arc::clone(sessions);
     // One ticket a handshake: a phone reconnects alone, and gets the next one when it does.

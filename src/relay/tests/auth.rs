@@ -6,7 +6,7 @@ use super::chunk::{Request, authorization, parameter};
 use super::end::Frame;
 use super::network::Network;
 use super::scene::{GATE, HUB, INES, Scene, TOMAS};
-use crate::relay::{Account, CloseReason, LookUpFailure, Settings};
+use crate::relay::{Account, Claimant, CloseReason, Event, LookUpFailure, Settings};
 
 const US: &str = "msrps://ines@gate.north.example;tcp";
 
@@ -137,6 +137,23 @@ fn rly_24_relay_link_is_never_closed_for_wrong_passwords() {
         assert_eq!(net.last(hub).header("To-Path"), from, "RLY-96");
     }
     assert!(!net.ends[hub].closed);
+    let of_hub = |e: &Event| matches!(e, Event::AuthFailed { from: Claimant::Relay(name), .. } if **name == *HUB);
+    assert_eq!(net.events.iter().filter(|e| of_hub(e)).count(), 10, "they are not held against its address");
+}
+
+#[test]
+fn who_has_a_session_is_no_guesser_at_the_door() {
+    let (mut net, end) = gate(|_| {});
+    for _ in 0..2 {
+        let n = nonce(&mut net, end);
+        auth(&mut net, end, &wrong(&n), &[]);
+    }
+    let guessed = |e: &&Event| matches!(e, Event::AuthFailed { from: Claimant::Client, peer: Some(_), .. });
+    assert_eq!(net.events.iter().filter(guessed).count(), 2);
+    let n = nonce(&mut net, end);
+    assert_eq!(auth(&mut net, end, &right(&n, 1), &[]).code(), Some(200));
+    assert_eq!(auth(&mut net, end, &right(&n, 2), &[]).code(), Some(200));
+    assert_eq!(net.in_session, [false, false, false, true]);
 }
 
 #[test]

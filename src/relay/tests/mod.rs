@@ -1,5 +1,6 @@
 //! Tests of the core: clients, relays and far ends in one process and virtual time.
 
+mod abuse;
 mod admission;
 mod anchor;
 mod auth;

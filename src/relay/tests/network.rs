@@ -70,6 +70,8 @@ pub(super) struct Network {
     /// Look-ups are kept instead of answered.
     pub(super) hold_look_ups: bool,
     pub(super) look_ups: Vec<(At, LinkId, u64, String)>,
+    /// Of each look-up ever, whether its link had a session.
+    pub(super) in_session: Vec<bool>,
     /// Dials are kept instead of answered.
     pub(super) hold_dials: bool,
     pub(super) dials: Vec<(At, LinkId, Dial)>,
@@ -98,6 +100,7 @@ impl Network {
             read: 64 << 10,
             hold_look_ups: false,
             look_ups: Vec::new(),
+            in_session: Vec::new(),
             hold_dials: false,
             dials: Vec::new(),
             dialled: Vec::new(),
@@ -424,7 +427,8 @@ impl Network {
                     self.answer_dials();
                 }
             }
-            Output::LookUp { link, ticket, user, .. } => {
+            Output::LookUp { link, ticket, user, in_session, .. } => {
+                self.in_session.push(in_session);
                 self.look_ups.push((at, link, ticket, user));
                 if !self.hold_look_ups {
                     self.answer_look_ups();

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::driver::{Done, Driver};
 use crate::accounts::Account;
-use crate::relay::{Event, LookUpFailure};
+use crate::relay::{Claimant, Event, LookUpFailure};
 use crate::sip::b2bua::{Admission, Refusal};
 use crate::sip::digest::{Challenge, Guard, Role, Terms, Verdict};
 use crate::sip::message::Request;
@@ -80,7 +80,7 @@ impl Driver {
             Ok(Some(user)) => {
                 let (shared, done) = (self.shared.clone(), self.done.clone());
                 tokio::task::spawn_local(async move {
-                    let account = shared.account(&user, Some(flow.remote.ip())).await;
+                    let account = shared.account(&user, Some(flow.remote.ip()), false).await;
                     let _ = done.send(Done::Claimed(Claim { server, request, flow, account })).await;
                 });
             }
@@ -124,7 +124,8 @@ impl Driver {
             Verdict::Right => self.b2bua.admitted(server, Err(refusal(403)), now),
             Verdict::Stale => self.challenge(server, &request, true),
             Verdict::Wrong => {
-                self.observer.event(&Event::AuthFailed { peer: Some(flow.remote), failures: 1 });
+                let from = if flow.protocol == Protocol::Udp { Claimant::Datagram } else { Claimant::Client };
+                self.shared.tell(Event::AuthFailed { peer: Some(flow.remote), failures: 1, from });
                 self.challenge(server, &request, false);
             }
         }

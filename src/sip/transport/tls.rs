@@ -15,7 +15,7 @@ pub fn server_config(identity: &Identity, options: ServerOptions) -> Result<Arc<
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
         .with_client_cert_verifier(Arc::new(Offered { algorithms }))
-        .with_single_cert(identity.chain.clone(), identity.key.clone_key())?;
+        .with_cert_resolver(identity.certified()?);
     if options.key_log {
         config.key_log = Arc::new(KeyLogFile::new());
     }
@@ -37,7 +37,7 @@ pub fn client_config(
         .with_safe_default_protocol_versions()?
         .with_root_certificates(believed);
     let mut config = match own {
-        Some(own) => builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key())?,
+        Some(own) => builder.with_client_cert_resolver(own.certified()?),
         None => builder.with_no_client_auth(),
     };
     if key_log {
