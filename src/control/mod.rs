@@ -3,6 +3,7 @@
 //! Shards are reached by bounded command queues only. Whoever asks waits; a shard never does.
 
 mod anchor;
+mod memory;
 mod settings;
 
 use std::sync::Arc;
