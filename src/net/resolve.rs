@@ -60,6 +60,11 @@ impl Resolver {
         Ok(Self { names: Names::from_system().map_err(failure)? })
     }
 
+    /// Whether it may be kept: one that knows no name server is made anew, until the system has one.
+    pub fn is_lasting(&self) -> bool {
+        !self.names.is_alone()
+    }
+
     /// The addresses to try for `target`, in order, at least one and at most [`MOST_ADDRESSES`].
     pub async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, DialError> {
         let found = match target {
