@@ -72,7 +72,7 @@ impl Resolver {
             Target::Name { host, port } => timeout(LOOKUP_TIMEOUT, self.host(host, *port)).await,
             Target::Service { host } => timeout(LOOKUP_TIMEOUT, self.service(host)).await,
         };
-        let mut found = found.map_err(|_| DialError::Timeout)??;
+        let mut found = found.map_err(|_| DialError::NameServersSilent)??;
         found.truncate(MOST_ADDRESSES);
         if found.is_empty() { Err(DialError::Unresolvable) } else { Ok(found) }
     }
@@ -118,8 +118,9 @@ impl Resolver {
 
 fn failure(error: NameError) -> DialError {
     match error {
-        NameError::Time => DialError::Timeout,
-        NameError::Name | NameError::Failed => DialError::Unresolvable,
+        NameError::Time => DialError::NameServersSilent,
+        NameError::Failed => DialError::NameServers,
+        NameError::Name => DialError::Unresolvable,
     }
 }
 
