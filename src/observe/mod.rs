@@ -19,7 +19,7 @@ mod exposition;
 pub mod log;
 mod metrics;
 mod records;
-mod rfc3339;
+pub(crate) mod rfc3339;
 mod series;
 mod sip;
 mod spool;
