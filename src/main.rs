@@ -10,6 +10,7 @@ use chappe::config::Config;
 use chappe::demo::{DemoOptions, present};
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod rehearsal;
 mod run;
 
 #[global_allocator]
