@@ -59,6 +59,8 @@ pub struct Snapshot {
     pub sessions: usize,
     /// Anchors now.
     pub anchors: usize,
+    /// Armed deadlines now.
+    pub deadlines: usize,
     /// SENDs whose fate is open.
     pub pending: usize,
     /// Octets in buffers.

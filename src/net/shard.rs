@@ -412,6 +412,7 @@ impl Shard {
             links: state.relay.link_count(),
             sessions: state.relay.session_count(),
             anchors: state.relay.anchor_count(),
+            deadlines: state.relay.deadline_count(),
             pending: state.relay.pending_count(),
             buffered: state.relay.buffered(),
         }
