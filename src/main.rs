@@ -11,6 +11,7 @@ use chappe::demo::{DemoOptions, present};
 use clap::{Parser, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
 
+mod rehearsal;
 mod run;
 
 #[global_allocator]

@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::CONFIGURATION;
+use crate::rehearsal::Rehearsal;
 
 /// How often a drain looks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(200);
@@ -91,6 +92,7 @@ struct Process {
     admin: Arc<Admin>,
     log: LogHandle,
     records: Arc<RecordWriter>,
+    rehearsal: Rehearsal,
 }
 
 async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode {
@@ -149,7 +151,16 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
     }
     announce(path, &config, &server, plane.as_ref());
     tokio::spawn(sweep(server.shared.clone()));
-    let mut process = Process { file: path.map(Path::to_owned), config, server, plane, admin, log, records };
+    let mut process = Process {
+        file: path.map(Path::to_owned),
+        config,
+        server,
+        plane,
+        admin,
+        log,
+        records,
+        rehearsal: Rehearsal::default(),
+    };
     process.admin.enter(Phase::Serving);
     let Ok(mut signals) = Signals::listen() else {
         eprintln!("cannot listen for signals");
@@ -182,8 +193,9 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode 
 impl Process {
     /// Reads the file again and applies what may change without a restart; all or nothing.
     async fn reload(&mut self) -> Result<Vec<Change>, Refused> {
-        let Some(file) = &self.file else { return Err(Refused::NoFile) };
-        let new = Config::load(file)?;
+        let Some(file) = self.file.clone() else { return Err(Refused::NoFile) };
+        let remarks = self.rehearsal.read(file.clone()).await?;
+        let new = Config::load(&file)?;
         let changes = diff(&self.config, &new)?;
         // What can fail comes first; a target that was changed in vain is changed back.
         let redirect = |to: Option<&chappe::config::Records>| {
@@ -213,6 +225,9 @@ impl Process {
         }
         self.admin.replace_token(new.admin.as_ref().and_then(|a| a.token.clone()));
         self.config = new;
+        for remark in remarks {
+            tracing::warn!("{remark}");
+        }
         Ok(changes)
     }
 

@@ -26,16 +26,21 @@ static REFUSED: Throttle = Throttle::new(10);
 /// Lets a request through or says why not.
 pub(super) async fn guard(
     State(admin): State<Arc<Admin>>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
     let token = admin.token.load_full();
     match check(&request, token.as_deref()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            if !OPEN.contains(&request.uri().path()) {
+                peer.admit();
+            }
+            next.run(request).await
+        }
         Err(failure) => {
             if let Some(held_back) = REFUSED.admit() {
-                let peer = peer.ip().to_canonical();
+                let peer = peer.address.ip().to_canonical();
                 tracing::warn!(%peer, held_back, error = failure.text(), "admin request refused");
             }
             failure.into_response()

@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub(super) const SEATS: usize = 32;
 /// Longest time without an octet of an answer, from the accepted connection or the last octet on. Bounds slow headers,
 /// slow bodies, idle connections and clients that do not read, all in one.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for who has not shown that it is an operator: whoever can only connect must not keep operators out. More than a
+/// probe may have to wait for its answer.
+const SHORT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A listener that lets in [`SEATS`] connections.
 pub(super) struct Capped {
@@ -28,14 +32,29 @@ pub(super) struct Capped {
     seats: Arc<Semaphore>,
 }
 
-/// Address of the client.
-#[derive(Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+/// The client of a connection.
+#[derive(Clone)]
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) address: SocketAddr,
+    /// It has made a request that not everybody may make.
+    admitted: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// The client is an operator: it is given more time.
+    pub(super) fn admit(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A connection that fails when it has sent nothing for too long, whatever arrives.
 pub(super) struct Impatient<S> {
     stream: S,
-    patience: Duration,
+    /// Before the client is admitted, and after it.
+    patience: [Duration; 2],
+    admitted: Arc<AtomicBool>,
+    since: Instant,
     timer: Pin<Box<Sleep>>,
     _seat: Option<OwnedSemaphorePermit>,
 }
@@ -55,7 +74,7 @@ impl Listener for Capped {
         let seat = self.seats.clone().acquire_owned().await.ok();
         // This one logs errors and waits when descriptors are short.
         let (stream, peer) = Listener::accept(&mut self.listener).await;
-        (Impatient::new(stream, PATIENCE, seat), peer)
+        (Impatient::new(stream, [SHORT_PATIENCE, PATIENCE], seat), peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -65,22 +84,37 @@ impl Listener for Capped {
 
 impl Connected<IncomingStream<'_, Capped>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Capped>) -> Peer {
-        Peer(*stream.remote_addr())
+        Peer { address: *stream.remote_addr(), admitted: stream.io().admitted.clone() }
     }
 }
 
 impl<S> Impatient<S> {
-    fn new(stream: S, patience: Duration, seat: Option<OwnedSemaphorePermit>) -> Impatient<S> {
-        Impatient { stream, patience, timer: Box::pin(sleep(patience)), _seat: seat }
+    fn new(stream: S, patience: [Duration; 2], seat: Option<OwnedSemaphorePermit>) -> Impatient<S> {
+        let timer = Box::pin(sleep(patience[0]));
+        Impatient { stream, patience, admitted: Arc::default(), since: Instant::now(), timer, _seat: seat }
+    }
+
+    /// The end of its time as it stands now.
+    fn until(&self) -> Instant {
+        self.since + self.patience[usize::from(self.admitted.load(Ordering::Relaxed))]
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.timer.as_mut().poll(cx).is_ready() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let until = self.until();
+            if until <= Instant::now() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            // It was admitted since the timer was set.
+            self.timer.as_mut().reset(until);
+        }
+        Ok(())
     }
 
     fn progress(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(1..))) {
-            let until = Instant::now() + self.patience;
+            self.since = Instant::now();
+            let until = self.until();
             self.timer.as_mut().reset(until);
         }
         written
@@ -134,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_trickles_is_cut_off() {
         let (near, mut far) = tokio::io::duplex(64);
-        let mut stream = Impatient::new(near, SHORT, None);
+        let mut stream = Impatient::new(near, [SHORT; 2], None);
         // It always has another octet ready, so that only the clock can end this.
         let trickle = async { while far.write_all(b"X").await.is_ok() {} };
         let read = async {
@@ -155,8 +189,23 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_read_is_cut_off() {
         let (near, _far) = tokio::io::duplex(8);
-        let mut stream = Impatient::new(near, SHORT, None);
+        let mut stream = Impatient::new(near, [SHORT; 2], None);
         let error = stream.write_all(&[0; 64]).await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_was_admitted_has_more_time() {
+        let long = 8 * SHORT;
+        for (admitted, least, most) in [(false, SHORT, long), (true, long, Duration::MAX)] {
+            let (near, _far) = tokio::io::duplex(8);
+            let mut stream = Impatient::new(near, [SHORT, long], None);
+            stream.admitted.store(admitted, Ordering::Relaxed);
+            let began = Instant::now();
+            let error = stream.read_u8().await.expect_err("nothing comes");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            let after = began.elapsed();
+            assert!(least <= after && after < most, "admitted: {admitted}, after {after:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Shards are reached by bounded command queues only. Whoever asks waits; a shard never does.
 
 mod anchor;
+mod memory;
 mod settings;
 
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Snapshot {
     pub sessions: usize,
     /// Anchors now.
     pub anchors: usize,
+    /// Armed deadlines now.
+    pub deadlines: usize,
     /// SENDs whose fate is open.
     pub pending: usize,
     /// Octets in buffers.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::memory;
 use crate::auth::Algorithm;
 use crate::config::{self, AbortFlag, Config, Transport};
 use crate::msrp;
@@ -145,23 +146,8 @@ fn limits(l: &config::Limits, shards: u16, ringing: Option<Duration>) -> Limits 
 
 /// The configured ceiling of buffer memory; zero asks for half of what this process may have.
 fn ceiling(configured: u64) -> usize {
-    let octets = if configured > 0 { configured } else { available_memory() / 2 };
+    let octets = if configured > 0 { configured } else { memory::available() / 2 };
     usize::try_from(octets).unwrap_or(usize::MAX)
-}
-
-/// Octets of the control group's limit, or of the machine.
-fn available_memory() -> u64 {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let group = read("/sys/fs/cgroup/memory.max").trim().parse::<u64>().ok();
-    let total = read("/proc/meminfo")
-        .lines()
-        .find_map(|l| l.strip_prefix("MemTotal:"))
-        .and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok())
-        .map(|kib| kib * 1024);
-    match (group, total) {
-        (Some(a), Some(b)) => a.min(b),
-        (a, b) => a.or(b).unwrap_or(0),
-    }
 }
 
 fn policy(p: &config::EgressPolicy, bound: &[SocketAddr]) -> EgressPolicy {

@@ -15,8 +15,11 @@ use super::connection::{Connection, Event, Parts};
 use super::shard::{Shard, bump};
 use super::socket;
 use super::tls::{ALPN_BULK, ALPN_RELAY, Tls, TlsError};
+use crate::observe::throttle::Throttle;
 use crate::relay::{Authority, Meta};
 use crate::sdp::Fingerprint;
+
+static SHORTAGE: Throttle = Throttle::new(1);
 
 /// A listening socket of one shard.
 pub struct Listener {
@@ -69,7 +72,12 @@ impl Shard {
                 {
                     bump(&self.io.refused[2]);
                     let closed = self.with(|relay, now| relay.shed(64, now));
-                    tracing::warn!(error = %e, closed, "out of descriptors or memory; idle links were closed, accepting goes on");
+                    if let Some(held_back) = SHORTAGE.admit() {
+                        tracing::warn!(
+                            error = %e, closed, held_back,
+                            "out of descriptors or memory; idle links were closed, sessions go on, new connections wait"
+                        );
+                    }
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                     continue;
                 }

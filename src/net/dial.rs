@@ -23,10 +23,16 @@ pub enum DialError {
     /// Every address is one that we must not connect to.
     #[error("refused by policy: {0}")]
     Policy(#[from] Refused),
+    /// The name servers could not say whether the name has addresses.
+    #[error("the name servers failed")]
+    NameServers,
+    /// The name servers said nothing in time.
+    #[error("the name servers did not answer in time")]
+    NameServersSilent,
     /// No address took the connection; this is what the last one said.
     #[error("cannot connect: {0}")]
     Connect(io::ErrorKind),
-    /// The name servers or the last address did not answer in time.
+    /// The last address did not answer in time.
     #[error("timed out")]
     Timeout,
     /// The handshake failed.

@@ -1,5 +1,6 @@
 //! Questions to the name servers of the system, with typed answers.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::dns::{Pointer, Service};
 /// Asks the name servers of the system, and its hosts file first. It works on the runtime where it is first used.
 pub(crate) struct Names {
     resolver: TokioResolver,
+    /// It knows no name server.
+    alone: bool,
 }
 
 /// A question without an answer. That there are no such records is an answer.
@@ -32,11 +35,21 @@ pub(crate) enum NameError {
 }
 
 impl Names {
-    /// Reads the system's configuration; where there is none, the hosts file alone is left.
+    /// Reads the system's configuration; where there is none, the hosts file alone is left. That it cannot be read just now, for
+    /// want of a descriptor, is a failure.
     pub(crate) fn from_system() -> Result<Names, NameError> {
-        let (config, options) =
-            read_system_conf().unwrap_or_else(|_| (ResolverConfig::default(), ResolverOpts::default()));
+        let (config, options) = read_system_conf().or_else(|error| match error {
+            NetError::Io(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Other) => {
+                Err(NameError::Failed)
+            }
+            _ => Ok((ResolverConfig::default(), ResolverOpts::default())),
+        })?;
         Names::new(config, options)
+    }
+
+    /// Whether it knows no name server: it may have been made before the system had one.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     pub(super) fn new(config: ResolverConfig, mut options: ResolverOpts) -> Result<Names, NameError> {
@@ -44,9 +57,10 @@ impl Names {
         options.attempts = 1;
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         options.use_hosts_file = ResolveHosts::Always;
+        let alone = config.name_servers().is_empty();
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let resolver = builder.with_options(options).build().map_err(|_| NameError::Failed)?;
-        Ok(Names { resolver })
+        Ok(Names { resolver, alone })
     }
 
     /// A and AAAA of a name, in no order.

@@ -13,8 +13,11 @@ use super::dial::{DialError, connect, permitted};
 use super::resolve::Target;
 use super::shard::{Shard, bump};
 use super::tls::{ALPN_BULK, ALPN_RELAY, Tls};
+use crate::observe::throttle::Throttle;
 use crate::relay::{Dial, DialFailure, LinkId};
 use crate::sdp::Fingerprint;
+
+static NOT_REACHED: Throttle = Throttle::new(20);
 
 struct Dialled {
     connection: Connection,
@@ -33,12 +36,18 @@ impl Shard {
             }
             Err(error) => {
                 bump(&self.io.dials[1]);
-                tracing::info!(%error, host = %to.host, port = to.port, "next hop not reached; what waits for it is reported as failed");
+                // Users can cause these without end, the quota's own refusals in particular.
+                if let Some(held_back) = NOT_REACHED.admit() {
+                    tracing::info!(
+                        %error, host = %to.host, port = to.port, user = user.as_deref(), held_back,
+                        "next hop not reached; what waits for it is reported as failed, the next request dials again"
+                    );
+                }
                 let failure = match error {
-                    DialError::Unresolvable => DialFailure::Unresolvable,
+                    DialError::Unresolvable | DialError::NameServers => DialFailure::Unresolvable,
                     DialError::Policy(_) => DialFailure::Policy,
                     DialError::Connect(_) => DialFailure::Connect,
-                    DialError::Timeout => DialFailure::Timeout,
+                    DialError::Timeout | DialError::NameServersSilent => DialFailure::Timeout,
                     DialError::Tls(_) => DialFailure::Tls,
                     DialError::Quota => DialFailure::Quota,
                 };

@@ -60,6 +60,11 @@ impl Resolver {
         Ok(Self { names: Names::from_system().map_err(failure)? })
     }
 
+    /// Whether it may be kept: one that knows no name server is made anew, until the system has one.
+    pub fn is_lasting(&self) -> bool {
+        !self.names.is_alone()
+    }
+
     /// The addresses to try for `target`, in order, at least one and at most [`MOST_ADDRESSES`].
     pub async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, DialError> {
         let found = match target {
@@ -67,7 +72,7 @@ impl Resolver {
             Target::Name { host, port } => timeout(LOOKUP_TIMEOUT, self.host(host, *port)).await,
             Target::Service { host } => timeout(LOOKUP_TIMEOUT, self.service(host)).await,
         };
-        let mut found = found.map_err(|_| DialError::Timeout)??;
+        let mut found = found.map_err(|_| DialError::NameServersSilent)??;
         found.truncate(MOST_ADDRESSES);
         if found.is_empty() { Err(DialError::Unresolvable) } else { Ok(found) }
     }
@@ -113,8 +118,9 @@ impl Resolver {
 
 fn failure(error: NameError) -> DialError {
     match error {
-        NameError::Time => DialError::Timeout,
-        NameError::Name | NameError::Failed => DialError::Unresolvable,
+        NameError::Time => DialError::NameServersSilent,
+        NameError::Failed => DialError::NameServers,
+        NameError::Name => DialError::Unresolvable,
     }
 }
 

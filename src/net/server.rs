@@ -340,6 +340,7 @@ pub fn examine(config: &Config) -> Result<Vec<String>, StartError> {
     let Some(leaf) = files.as_ref().and_then(|f| f.identity.as_ref()).and_then(|i| i.chain.first()) else {
         return Ok(Vec::new());
     };
+    let untimely = super::tls::untimely(leaf, today());
     let names = super::tls::dns_names(leaf);
     let covers = |name: &str, host: &str| {
         let wild =
@@ -350,7 +351,12 @@ pub fn examine(config: &Config) -> Result<Vec<String>, StartError> {
     let hosts = std::iter::once(config.relay.hostname.as_str()).chain(advertised);
     let missing = hosts.filter(|h| h.parse::<std::net::IpAddr>().is_err() && !names.iter().any(|n| covers(n, h)));
     let remark = |h: &str| format!("tls.certificate is not good for {h:?}, only for {names:?}: clients will refuse it");
-    Ok(missing.map(remark).collect())
+    Ok(missing.map(remark).chain(untimely.map(|u| format!("tls.certificate {u}"))).collect())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the dates of certificates are judged by the wall clock")]
+fn today() -> std::time::SystemTime {
+    std::time::SystemTime::now()
 }
 
 fn accounts(config: &Config) -> Result<Box<dyn Store>, StartError> {

@@ -59,7 +59,7 @@ pub struct Shard {
     pub(super) io: Io,
     /// Connections that have read, and have not been found at rest since.
     pub(super) awake: RefCell<Vec<(LinkId, std::rc::Weak<Connection>)>>,
-    resolver: std::cell::OnceCell<Rc<Resolver>>,
+    resolver: RefCell<Option<Rc<Resolver>>>,
 }
 
 /// Counters of the sockets.
@@ -100,17 +100,20 @@ impl Shard {
             lingering: Cell::new(0),
             io: Io::default(),
             awake: RefCell::default(),
-            resolver: std::cell::OnceCell::new(),
+            resolver: RefCell::default(),
         })
     }
 
-    /// The shard's resolver, made when it is first needed.
+    /// The shard's resolver, made when it is first needed and again after a reload.
     pub(super) fn resolver(&self) -> Result<Rc<Resolver>, DialError> {
-        if let Some(resolver) = self.resolver.get() {
+        if let Some(resolver) = &*self.resolver.borrow() {
             return Ok(resolver.clone());
         }
         let resolver = Rc::new(Resolver::from_system()?);
-        Ok(self.resolver.get_or_init(|| resolver).clone())
+        if resolver.is_lasting() {
+            *self.resolver.borrow_mut() = Some(resolver.clone());
+        }
+        Ok(resolver)
     }
 
     /// Runs until it is told to stop and all links have had their goodbye.
@@ -358,7 +361,11 @@ impl Shard {
             Command::End(name, reply) => {
                 let _ = reply.send(self.with(|relay, now| relay.end_by_name(&name, now)));
             }
-            Command::Reconfigure(settings) => self.with(|relay, now| relay.reconfigure(settings, now)),
+            Command::Reconfigure(settings) => {
+                // The system may have other name servers today.
+                *self.resolver.borrow_mut() = None;
+                self.with(|relay, now| relay.reconfigure(settings, now));
+            }
             Command::EndUsers(users, reply) => {
                 let gone = |user: &str| users.iter().any(|u| u == user);
                 let _ = reply.send(self.with(|relay, now| relay.end_sessions_of(gone, now)));
@@ -404,6 +411,7 @@ impl Shard {
             links: state.relay.link_count(),
             sessions: state.relay.session_count(),
             anchors: state.relay.anchor_count(),
+            deadlines: state.relay.deadline_count(),
             pending: state.relay.pending_count(),
             buffered: state.relay.buffered(),
         }

@@ -15,7 +15,10 @@ use super::bans::Bans;
 use super::clock::Clock;
 use super::tls::{ClientSide, PeerTrust, ServerSide, classify};
 use crate::accounts::Store;
+use crate::observe::throttle::Throttle;
 use crate::relay::{Account, Claimant, Event, LookUpFailure, RelayIdentity, Settings};
+
+static STORE_FAILED: Throttle = Throttle::new(1);
 
 /// Bounds that hold across shards, and times of the sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +131,12 @@ impl Shared {
         }
         let store = self.accounts.load_full();
         store.look_up(user).await.map_err(|error| {
-            tracing::error!(%error, "credential store does not answer; nobody can log in until it does");
+            if let Some(held_back) = STORE_FAILED.admit() {
+                tracing::error!(
+                    %error, held_back,
+                    "credential store does not answer; nobody can log in until it does, sessions go on"
+                );
+            }
             LookUpFailure::Unavailable
         })
     }

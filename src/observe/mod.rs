@@ -21,7 +21,7 @@ mod fail2ban;
 pub mod log;
 mod metrics;
 mod records;
-mod rfc3339;
+pub(crate) mod rfc3339;
 mod series;
 mod sip;
 mod spool;

@@ -44,6 +44,11 @@ impl RecordWriter {
         Ok(RecordWriter { spool: Spool::start("records", DEPTH, sink)?, target })
     }
 
+    /// Whether what the configuration names can be opened; a file that is not there is made. Blocks as long as its disk.
+    pub fn try_open(records: Option<&Records>) -> io::Result<()> {
+        Target::open(records).map(drop)
+    }
+
     /// Opens anew, for a reload: the same file after its rotation, or another target. On an error the old one stays.
     pub fn redirect(&self, records: Option<&Records>) -> io::Result<()> {
         self.target.store(Arc::new(Target::open(records)?));

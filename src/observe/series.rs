@@ -38,6 +38,7 @@ const SYSTEM_CALLS: Family = ("chappe_system_calls_total", "System calls on MSRP
 
 const LINKS: Family = ("chappe_links", "MSRP connections now.");
 const SESSIONS: Family = ("chappe_sessions", "Sessions (tokens) now.");
+const DEADLINES: Family = ("chappe_deadlines", "Timers that are armed now, some of them for what has gone.");
 const PENDING: Family = ("chappe_pending_sends", "SENDs whose fate is open now.");
 const BUFFERED: Family = ("chappe_buffered_octets", "Memory in buffers now.");
 const CPU: Family = ("chappe_shard_cpu_seconds_total", "CPU time of each shard's thread.");
@@ -183,6 +184,7 @@ fn now(to: &Exporter, shards: &[Snapshot]) {
         to.gauge(LINKS, &shard, s.links as f64);
         to.gauge(SESSIONS, &shard, s.sessions as f64);
         to.gauge(ANCHORS, &shard, s.anchors as f64);
+        to.gauge(DEADLINES, &shard, s.deadlines as f64);
         to.gauge(PENDING, &shard, s.pending as f64);
         to.gauge(BUFFERED, &shard, s.buffered as f64);
     }

@@ -302,6 +302,11 @@ impl Relay {
         self.anchors.len()
     }
 
+    /// Deadlines that are armed, some of them perhaps for what has gone.
+    pub fn deadline_count(&self) -> usize {
+        self.timers.len()
+    }
+
     /// SENDs whose fate is open.
     pub fn pending_count(&self) -> usize {
         self.pendings.len()

@@ -45,7 +45,6 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -34,8 +34,21 @@ impl Authority {
 
     /// Chain and key in PEM for these names, for either side of TLS.
     pub fn issue(&self, names: &[&str]) -> (String, String) {
+        self.issue_with(names, |_| {})
+    }
+
+    /// The same, of a certificate that was good until the end of 2020.
+    pub fn issue_expired(&self, names: &[&str]) -> (String, String) {
+        self.issue_with(names, |params| {
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2020, 12, 31);
+        })
+    }
+
+    fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).expect("params");
+        change(&mut params);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().expect("key");
         let certificate = params.signed_by(&key, &self.issuer).expect("certificate");
@@ -60,6 +73,12 @@ pub struct Wish<'a> {
     pub address: &'a str,
     /// Run in this network namespace.
     pub namespace: Option<&'a str>,
+    /// Further lines in `[limits]`.
+    pub limits: &'a str,
+    /// Further lines in `[admin]`.
+    pub admin: &'a str,
+    /// A program and its arguments that becomes the relay in the end, as `unshare` or a shell with `exec "$@"` do.
+    pub through: &'a [&'a str],
 }
 
 impl Default for Wish<'_> {
@@ -74,6 +93,9 @@ impl Default for Wish<'_> {
             key_log: false,
             address: "127.0.0.1",
             namespace: None,
+            limits: "",
+            admin: "",
+            through: &[],
         }
     }
 }
@@ -105,15 +127,11 @@ impl Relay {
         write(&directory, "ca.crt", &authority.pem);
         write(&directory, "chappe.toml", text);
         let path = directory.path().join("chappe.toml");
-        let mut command = match wish.namespace {
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_chappe")]);
-                command
-            }
-            None => Command::new(env!("CARGO_BIN_EXE_chappe")),
-        };
+        let namespace = wish.namespace.iter().flat_map(|name| ["ip", "netns", "exec", *name]);
+        let mut words = namespace.chain(wish.through.iter().copied()).chain([env!("CARGO_BIN_EXE_chappe")]);
+        let mut command = Command::new(words.next().expect("at least the relay"));
         let mut child = command
+            .args(words)
             .args(["run", "--config"])
             .arg(&path)
             .env("SSLKEYLOGFILE", directory.path().join("keys.log"))
@@ -289,8 +307,9 @@ pub fn engine() -> String {
     std::env::var("CHAPPE_ENGINE").unwrap_or_else(|_| "tokio".to_owned())
 }
 
-fn configuration(wish: &Wish<'_>) -> String {
-    let Wish { name, shards, extra, relay, listen, log, key_log, address, namespace: _ } = wish;
+/// The text of the configuration that says what is wished.
+pub fn configuration(wish: &Wish<'_>) -> String {
+    let Wish { name, shards, extra, relay, listen, log, key_log, address, limits, admin, .. } = wish;
     let engine = engine();
     format!(
         r#"[relay]
@@ -324,10 +343,12 @@ dials_per_user_per_minute = 5000
 connections_per_address = 5000
 new_connections_per_address_per_minute = 50000
 auths_per_address_per_minute = 50000
+{limits}
 [policy]
-allow_next_hops = ["127.0.0.0/8", "::1/128"]
+allow_next_hops = ["127.0.0.0/8", "::1/128", "10.197.0.0/16"]
 [admin]
 address = "127.0.0.1:0"
+{admin}
 [log]
 level = "{log}"
 format = "json"

@@ -30,6 +30,7 @@ mod records;
 mod schedule;
 mod server;
 mod traffic;
+mod validity;
 
 #[cfg(test)]
 mod fixture;
@@ -50,6 +51,7 @@ pub use error::TlsError;
 pub(crate) use offered::Offered;
 pub use peers::{PeerRelay, PeerTrust, classify, dns_names};
 pub use server::{ServerOptions, ServerSide};
+pub use validity::untimely;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::sync::Arc;

@@ -27,9 +27,4 @@ impl Relay {
             assert!(anchor.waiting.len() <= 16, "{id:?}: links that wait");
         }
     }
-
-    /// Deadlines that are armed.
-    pub(in crate::relay) fn armed(&self) -> usize {
-        self.timers.len()
-    }
 }

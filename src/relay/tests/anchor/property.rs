@@ -207,7 +207,7 @@ fn every_accepted_send_has_one_outcome_and_nothing_is_left() {
         s.w.assert_nothing_left();
         s.w.run(Duration::from_secs(8000));
         for shard in 0..s.shards {
-            assert_eq!(s.w.shard(0, shard).armed(), 0, "seed {seed}: deadlines");
+            assert_eq!(s.w.shard(0, shard).deadline_count(), 0, "seed {seed}: deadlines");
         }
     }
 }

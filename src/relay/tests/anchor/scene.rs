@@ -184,7 +184,7 @@ impl Meeting {
         self.net.seconds(1000);
         self.relay().assert_empty();
         assert_eq!(self.relay().anchor_count(), 0);
-        assert_eq!(self.relay().armed(), 0, "deadlines");
+        assert_eq!(self.relay().deadline_count(), 0, "deadlines");
     }
 }
 
