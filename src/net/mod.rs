@@ -6,10 +6,12 @@
 mod accept;
 pub mod address;
 pub mod batch;
+mod bound;
 pub mod clock;
 pub mod connection;
 pub mod dial;
 pub mod engine;
+pub mod inherited;
 pub mod mailbox;
 pub(crate) mod names;
 mod outgoing;

@@ -233,6 +233,7 @@ impl Driver {
                 self.setup = Rc::new(setup);
             }
             Order::Drain => self.b2bua.drain(),
+            Order::Release => self.transport.release(),
             Order::Calls(reply) => {
                 let _ = reply.send(self.b2bua.calls());
             }

@@ -20,10 +20,11 @@ impl Shared {
     /// Reads datagrams until the transport stops.
     pub(super) async fn read_datagrams(self: Arc<Self>, socket: Arc<UdpSocket>, local: SocketAddr, _task: Task) {
         let mut buffer = vec![0; LONGEST];
-        let mut stop = self.stop.subscribe();
+        let (mut stop, mut release) = (self.stop.subscribe(), self.release.subscribe());
         loop {
             let read = tokio::select! {
                 _ = stop.wait_for(|stopping| *stopping) => return,
+                _ = release.wait_for(|released| *released) => return,
                 read = socket.recv_from(&mut buffer) => read,
             };
             match read {

@@ -13,13 +13,14 @@ use dashmap::DashMap;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{OnceCell, mpsc, watch};
 
+use super::bound::{Bound, Sockets, bind};
 use super::flow::{Closing, Out, Way};
 use super::rate::Rates;
 use super::rules::Rules;
 use super::{Counts, Event, Flow, FlowId, Listen, Protocol, SendError, Settings, Target, Trust};
 use crate::net::address::Addresses;
 use crate::net::clock::Clock;
-use crate::net::socket;
+use crate::net::inherited::Inherited;
 use crate::sip::answer::Answers;
 use crate::sip::framing::{Broken, Echo, Fault};
 
@@ -40,6 +41,8 @@ pub(super) struct Shared {
     pub(super) inbox: mpsc::Sender<Event>,
     pub(super) dialled: DashMap<Target, Arc<OnceCell<Flow>>>,
     pub(super) stop: watch::Sender<bool>,
+    /// Listeners take nothing any more; connections go on.
+    pub(super) release: watch::Sender<bool>,
     /// Connections that are served.
     pub(super) flows: DashMap<u64, Flow>,
     pub(super) flow_numbers: AtomicU64,
@@ -70,8 +73,10 @@ pub enum StartError {
     #[error("a TLS listener without a certificate")]
     NoCertificate,
     /// A listener cannot be bound.
-    #[error("cannot bind {protocol} {address}: {error}")]
+    #[error("listener {number} cannot bind {protocol} {address}: {error}")]
     Bind {
+        /// Which one, from 0.
+        number: usize,
         /// Its protocol.
         protocol: Protocol,
         /// Where.
@@ -79,6 +84,9 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
+    /// A socket cannot be served.
+    #[error("a socket cannot be registered: {0}")]
+    Register(io::Error),
 }
 
 impl Shared {
@@ -102,24 +110,31 @@ impl Shared {
 impl Transport {
     /// Binds all listeners, then serves them on this runtime. What comes in is in the second half.
     pub fn start(settings: Settings, listen: &[Listen]) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
+        Transport::serve(settings, bind(listen, &mut Inherited::default())?)
+    }
+
+    /// Serves listeners that are bound, on this runtime.
+    pub fn serve(settings: Settings, bound: Vec<Bound>) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
         let (mut udp, mut streams, mut listening) = (Vec::new(), Vec::new(), Vec::new());
-        for &Listen { protocol, address } in listen {
+        for Bound { protocol, address, sockets } in bound {
             let tls = protocol == Protocol::Tls;
             if tls && settings.server.is_none() {
                 return Err(StartError::NoCertificate);
             }
-            let bound = if protocol == Protocol::Udp {
-                bind_udp(address).map(|(socket, address)| {
-                    udp.push((Arc::new(socket), address));
-                    address
-                })
-            } else {
-                bind_tcp(address).map(|(listener, address)| {
-                    streams.push((listener, tls));
-                    address
-                })
-            };
-            listening.push((protocol, bound.map_err(|error| StartError::Bind { protocol, address, error })?));
+            match sockets {
+                Sockets::Datagrams(sockets) => {
+                    for socket in sockets {
+                        let socket = UdpSocket::from_std(socket).map_err(StartError::Register)?;
+                        udp.push((Arc::new(socket), address));
+                    }
+                }
+                Sockets::Streams(listeners) => {
+                    for listener in listeners {
+                        streams.push((TcpListener::from_std(listener).map_err(StartError::Register)?, tls));
+                    }
+                }
+            }
+            listening.push((protocol, address));
         }
         let (inbox, events) = mpsc::channel(settings.inbox);
         let shared = Arc::new(Shared {
@@ -132,6 +147,7 @@ impl Transport {
             inbox,
             dialled: DashMap::new(),
             stop: watch::Sender::new(false),
+            release: watch::Sender::new(false),
             flows: DashMap::new(),
             flow_numbers: AtomicU64::new(1),
             tasks: watch::Sender::new(0),
@@ -151,6 +167,12 @@ impl Transport {
     /// The addresses of the listeners, in the order in which they were given.
     pub fn listening(&self) -> &[(Protocol, SocketAddr)] {
         &self.listening
+    }
+
+    /// Takes no more connections and datagrams in: somebody else serves the listeners. What is there goes on, and datagrams can
+    /// still be sent.
+    pub fn release(&self) {
+        self.shared.release.send_replace(true);
     }
 
     /// What was carried and dropped.
@@ -185,25 +207,6 @@ impl Transport {
             let _ = tokio::time::timeout(grace, tasks.wait_for(|tasks| *tasks == 0)).await;
         }
     }
-}
-
-/// Octets of datagrams that may wait in the system while this thread does something else.
-const RECEIVE_BUFFER: usize = 4 << 20;
-
-fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
-    let socket = std::net::UdpSocket::bind(address)?;
-    socket.set_nonblocking(true)?;
-    // What the system allows of it; the usual buffer holds 30 ms of 500 calls a second.
-    socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
-    let socket = UdpSocket::from_std(socket)?;
-    let address = socket.local_addr()?;
-    Ok((socket, address))
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::from_std(socket::listen(address, false)?)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }
 
 /// Makes flows.
@@ -254,19 +257,5 @@ impl Dialer {
     /// Counts a fault that was found later, and answers it where it may be answered.
     pub fn refuse(&self, flow: &Flow, fault: Fault, echo: Option<Box<Echo>>) {
         self.0.refuse(flow, &Broken { fault, echo });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn datagrams_have_all_the_room_that_the_system_gives() {
-        let (socket, _) = bind_udp(([127, 0, 0, 1], 0).into()).unwrap();
-        let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
-        let most: usize = most.trim().parse().unwrap();
-        // Linux doubles what it is asked for.
-        assert_eq!(socket2::SockRef::from(&socket).recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER.min(most));
     }
 }
