@@ -8,6 +8,7 @@
 //!                              <── ready ──────
 //!                              ─── go ────────>                      accepts; puts its own socket at relay.handover
 //!   accepts no more, drains, ends
+//!                              <── SIP that belongs to the other ──>  until the old one has ended
 //! ```
 //!
 //! Until the new process is ready, the running one goes on as if nothing were: if the new one fails, its end of the

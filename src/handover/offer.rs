@@ -133,11 +133,12 @@ pub struct Successor {
 }
 
 impl Successor {
-    /// Tells it to serve. An error means that it is gone, and that this process has to go on.
-    pub async fn go(mut self) -> Result<(), HandoverError> {
+    /// Tells it to serve. An error means that it is gone, and that this process has to go on. What comes back is for what belongs to
+    /// its control plane.
+    pub async fn go(mut self) -> Result<std::os::unix::net::UnixStream, HandoverError> {
         let told = timeout(PATIENCE, wire::send_word(&mut self.stream, wire::GO)).await;
         told.map_err(|_| HandoverError::Silent)??;
         let _ = self.told.send(());
-        Ok(())
+        self.stream.into_std().map_err(HandoverError::Gone)
     }
 }

@@ -41,11 +41,13 @@ pub async fn take_over(path: &Path) -> Result<Option<(Predecessor, Vec<Named>)>,
 
 impl Predecessor {
     /// Says that we could serve, and waits for the word that we shall. On an error the running process goes on, and we may not.
-    pub async fn ready(mut self) -> Result<(), HandoverError> {
+    /// What comes back lives as long as the other process, and carries what its control plane passes on.
+    pub async fn ready(mut self) -> Result<std::os::unix::net::UnixStream, HandoverError> {
         let told = async {
             wire::send_word(&mut self.stream, wire::READY).await?;
             wire::expect_word(&mut self.stream, wire::GO).await
         };
-        timeout(PATIENCE, told).await.map_err(|_| HandoverError::Silent)?
+        timeout(PATIENCE, told).await.map_err(|_| HandoverError::Silent)??;
+        self.stream.into_std().map_err(HandoverError::Gone)
     }
 }

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 
@@ -131,7 +130,8 @@ pub struct Server {
     /// The certificate made in memory and its CA, if there is one.
     in_memory: Option<(String, Identity)>,
     generation: u32,
-    threads: Vec<JoinHandle<()>>,
+    /// Closed when all shards have ended.
+    alive: tokio::sync::mpsc::Receiver<()>,
 }
 
 struct TlsSides {
@@ -169,7 +169,7 @@ impl Server {
             events,
         });
         let (handles, commands) = Shards::new(shards);
-        let mut threads = Vec::new();
+        let (living, alive) = tokio::sync::mpsc::channel(1);
         let (started, has_started) = sync_channel(shards);
         let cpus = if config.relay.pin { allowed_cpus() } else { Vec::new() };
         let ends = mesh(shards).into_iter().zip(commands).zip(of_shards);
@@ -180,7 +180,9 @@ impl Server {
             let cpu = cpus.get(number % cpus.len().max(1)).copied();
             let engine = config.relay.engine;
             let ready = started.clone();
+            let living = living.clone();
             let body = move || {
+                let _living = living;
                 if let Some(cpu) = cpu {
                     pin(cpu);
                 }
@@ -197,23 +199,14 @@ impl Server {
                 }
             };
             let name = format!("shard-{number}");
-            threads.push(std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Thread)?);
+            std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Thread)?;
         }
         for outcome in has_started.iter().take(shards) {
             outcome.map_err(StartError::Thread)?;
         }
         let in_memory = tls.in_memory;
         let development_ca = in_memory.as_ref().map(|(ca, _)| ca.clone());
-        Ok(Server {
-            shards: handles,
-            shared,
-            listening,
-            sockets: twins,
-            development_ca,
-            in_memory,
-            generation,
-            threads,
-        })
+        Ok(Server { shards: handles, shared, listening, sockets: twins, development_ca, in_memory, generation, alive })
     }
 
     /// Makes a new configuration effective without dropping a link. Everything is read and checked before anything changes.
@@ -261,11 +254,9 @@ impl Server {
         identity.and_then(|identity| identity.chain.first()).map(|leaf| leaf.to_vec())
     }
 
-    /// Waits for the shards to end after `Shards::stop`.
-    pub fn join(self) {
-        for thread in self.threads {
-            let _ = thread.join();
-        }
+    /// Waits for the shards to end after `Shards::stop`. Needs no thread: there may be none to be had.
+    pub async fn ended(mut self) {
+        let _ = self.alive.recv().await;
     }
 }
 

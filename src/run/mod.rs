@@ -62,23 +62,33 @@ pub(crate) fn run(path: Option<&Path>) -> ExitCode {
     };
     let (log, flush) = match log::start(&config.log) {
         Ok(log) => log,
+        // The filter was judged with the file: what is left is the system.
         Err(error) => {
-            eprintln!("log: {error}");
-            return ExitCode::from(CONFIGURATION);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("cannot start: {error}");
+            eprintln!("cannot start: {error}; allow this process more threads, descriptors or memory");
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(serve(path, config, log, inherited));
-    // A shard that does not end must not keep the process.
-    runtime.shutdown_background();
+    let control = match control() {
+        Ok(control) => control,
+        Err(error) => {
+            eprintln!("cannot start: {error}; allow this process more threads, descriptors or memory");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A shard that does not end does not keep the process, and neither does that thread.
+    let code = control.block_on(serve(path, config, log, inherited));
     drop(flush);
     code
+}
+
+/// The runtime of everything but shards and control plane, on a thread of its own. tokio's own threads are no choice: where the
+/// system gives none, starting them is a panic.
+fn control() -> std::io::Result<tokio::runtime::Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let body = move || runtime.block_on(std::future::pending::<()>());
+    std::thread::Builder::new().name("control".to_owned()).spawn(body)?;
+    Ok(handle)
 }
 
 /// What an operator may say by signals.
@@ -200,15 +210,18 @@ impl Process {
 
     /// Lets a process that is ready take over; whether it has.
     async fn hand_on(&mut self, successor: Successor) -> bool {
-        if let Err(error) = successor.go().await {
-            tracing::warn!(%error, "a new process ended before it could take over; this one goes on");
-            return false;
-        }
+        let channel = match successor.go().await {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::warn!(%error, "a new process ended before it could take over; this one goes on");
+                return false;
+            }
+        };
         tracing::info!("a new process serves; this one accepts nothing more, and ends when its sessions have ended");
         self.handed_on = true;
         let _ = self.server.shards.release().await;
         if let Some(plane) = &self.plane {
-            plane.release().await;
+            plane.release(channel).await;
         }
         self.admin_ends = None;
         // The twins go with the task; the name is the new process's.
@@ -324,9 +337,7 @@ impl Process {
             plane.stop().await;
         }
         let _ = self.server.shards.stop().await;
-        let server = self.server;
-        let joined = tokio::time::timeout(GOODBYE, tokio::task::spawn_blocking(move || server.join())).await;
-        if joined.is_err() {
+        if tokio::time::timeout(GOODBYE, self.server.ended()).await.is_err() {
             tracing::warn!("some links did not take their last frames in time");
         }
         self.records.flush();

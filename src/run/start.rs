@@ -29,19 +29,19 @@ pub(super) enum Failure {
     Unclaimed(Unclaimed),
     #[error(transparent)]
     Handover(#[from] HandoverError),
-    #[error("cannot listen for signals: {0}")]
-    Signals(std::io::Error),
+    #[error("cannot start: {0}; allow this process more threads, descriptors or memory")]
+    System(std::io::Error),
 }
 
 impl Failure {
     /// 78 where the configuration has to be changed (sysexits.h: EX_CONFIG), 1 otherwise.
     pub(super) fn code(&self) -> ExitCode {
         let configuration = match self {
-            Failure::Records(error) | Failure::Admin { error, .. } => !is_shortage(error),
-            Failure::Unclaimed(_) => true,
+            Failure::Admin { error, .. } => !is_shortage(error),
+            Failure::Records(_) | Failure::Unclaimed(_) => true,
             Failure::Start(error) => error.is_configuration(),
             Failure::Handover(error) => matches!(error, HandoverError::Bind { .. }),
-            Failure::Signals(_) => false,
+            Failure::System(_) => false,
         };
         if configuration { ExitCode::from(CONFIGURATION) } else { ExitCode::FAILURE }
     }
@@ -64,7 +64,7 @@ pub(super) async fn start(
 ) -> Result<(Process, Signals), Failure> {
     let manager = Manager::from_environment();
     let program = Program::of_this_process();
-    let signals = Signals::listen().map_err(Failure::Signals)?;
+    let signals = Signals::listen().map_err(Failure::System)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -72,7 +72,10 @@ pub(super) async fn start(
         tracing::warn!(%error, "the descriptor limit stays as it is; many connections may not fit");
     }
     let exporter = Arc::new(Exporter::new());
-    let records = Arc::new(RecordWriter::start(config.records.as_ref()).map_err(Failure::Records)?);
+    let records = Arc::new(
+        RecordWriter::start(config.records.as_ref())
+            .map_err(|error| if is_shortage(&error) { Failure::System(error) } else { Failure::Records(error) })?,
+    );
     let observer = Observer::new(exporter.clone(), records.clone());
     let predecessor = take_sockets(&config, &mut inherited).await?;
 
@@ -82,16 +85,19 @@ pub(super) async fn start(
     let mut opened = Opened { server, plane: None, admin: None, offer: None };
     let rest = open_rest(&mut opened, &config, (&mut inherited, predecessor.is_some()), news, observer);
     let allowed = match (rest, predecessor) {
-        (Ok(()), Some(predecessor)) => predecessor.ready().await.map_err(Failure::from),
-        (result, _) => result,
+        (Ok(()), Some(predecessor)) => predecessor.ready().await.map(Some).map_err(Failure::from),
+        (result, _) => result.map(|()| None),
     };
-    if let Err(failure) = allowed {
-        let _ = opened.server.shards.stop().await;
-        if let Some(offer) = opened.offer {
-            offer.withdraw();
+    let before = match allowed {
+        Ok(before) => before,
+        Err(failure) => {
+            let _ = opened.server.shards.stop().await;
+            if let Some(offer) = opened.offer {
+                offer.withdraw();
+            }
+            return Err(failure);
         }
-        return Err(failure);
-    }
+    };
     for remark in chappe::net::server::examine(&config).unwrap_or_default() {
         tracing::warn!("{remark}");
     }
@@ -120,7 +126,7 @@ pub(super) async fn start(
     }
     let _ = server.shards.accept().await;
     if let Some(plane) = &plane {
-        plane.serve();
+        plane.serve(before);
     }
     let (ready, successors) = mpsc::channel(1);
     let offered = match offer.map(|offer| offer.publish(sockets, ready)).transpose() {
@@ -132,9 +138,9 @@ pub(super) async fn start(
             None
         }
     };
+    admin.enter(Phase::Serving);
     announce(path, &config, &server, plane.as_ref());
     tokio::spawn(sweep(server.shared.clone()));
-    admin.enter(Phase::Serving);
     manager.ready();
     let process = Process {
         file: path.map(Path::to_owned),

@@ -3,9 +3,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test is no part of the relay")]
 
+#[path = "../sip/mod.rs"]
+mod sip;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
 mod drain;
 mod reload;
 mod start;

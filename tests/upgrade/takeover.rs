@@ -144,15 +144,20 @@ async fn sigusr2_starts_the_program_anew() {
     assert_eq!(failures, Vec::<String>::new());
     let kill = |signal: &str| std::process::Command::new("kill").args([signal, &pid.to_string()]).status();
     assert!(kill("-TERM").expect("kill").success());
+    wait_for_end(pid);
+}
+
+/// Waits for a process that is no child of ours, and ends it if it does not end.
+pub(crate) fn wait_for_end(pid: u64) {
     let deadline = Instant::now() + PATIENCE;
-    // It is no child of ours: whoever has adopted it may not have looked yet.
+    // Whoever has adopted it may not have looked yet.
     let ended = || match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
         Err(_) => true,
     };
     while !ended() {
         if Instant::now() > deadline {
-            let _ = kill("-KILL");
+            let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status();
             panic!("the new process does not end");
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -18,9 +18,9 @@ mod metrics;
 mod setup;
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -66,7 +66,7 @@ pub struct News(mpsc::Receiver<(AnchorRef, AnchorNews)>);
 enum Order {
     Reconfigure(Box<(Setup, transport::Settings)>),
     Drain,
-    Release,
+    Release(UnixStream),
     Calls(oneshot::Sender<usize>),
     Stop,
 }
@@ -74,8 +74,9 @@ enum Order {
 /// The running control plane.
 pub struct Plane {
     orders: mpsc::Sender<Order>,
-    go: SyncSender<()>,
-    thread: JoinHandle<()>,
+    go: SyncSender<Option<UnixStream>>,
+    /// Closed when the thread has ended.
+    alive: oneshot::Receiver<()>,
     /// The addresses of its listeners, in the order of the configuration.
     pub listening: Vec<(Protocol, SocketAddr)>,
     /// Twins of its listening sockets by the keys of their listeners, for the process that takes over.
@@ -104,7 +105,9 @@ impl Plane {
         let (ready, is_ready) = sync_channel(1);
         let (shards, shared) = (server.shards.clone(), server.shared.clone());
         // The runtime is made and dropped in its own thread: within another one that would be a panic.
+        let (living, alive) = oneshot::channel();
         let body = move || {
+            let _living = living;
             let opened = open(settings, bound);
             let (runtime, transport, events) = match opened {
                 Ok(opened) => opened,
@@ -115,7 +118,7 @@ impl Plane {
             };
             let _ = ready.send(Ok(()));
             let local = tokio::task::LocalSet::new();
-            if gone.recv().is_ok() {
+            if let Ok(before) = gone.recv() {
                 let parts = driver::Parts {
                     setup,
                     seeds,
@@ -126,28 +129,30 @@ impl Plane {
                     shards,
                     shared,
                     observer,
+                    before,
                 };
                 runtime.block_on(local.run_until(driver::run(parts)));
             }
             // What is still being looked up has nobody to tell.
             runtime.shutdown_timeout(Duration::from_millis(100));
         };
-        let thread = std::thread::Builder::new().name("sip".to_owned()).spawn(body).map_err(StartError::SipThread)?;
+        std::thread::Builder::new().name("sip".to_owned()).spawn(body).map_err(StartError::SipThread)?;
         match is_ready.recv() {
             Ok(opened) => opened?,
             Err(_) => return Err(StartError::SipThread(std::io::ErrorKind::Other.into())),
         }
-        Ok(Some(Plane { orders, go, thread, listening, sockets }))
+        Ok(Some(Plane { orders, go, alive, listening, sockets }))
     }
 
-    /// Serves from now on.
-    pub fn serve(&self) {
-        let _ = self.go.try_send(());
+    /// Serves from now on. Where another process served before, datagrams come by way of it until it has ended, and so does what
+    /// comes on its connections and belongs to none of its calls.
+    pub fn serve(&self, before: Option<UnixStream>) {
+        let _ = self.go.try_send(before);
     }
 
-    /// Takes in nothing new: another process serves the listeners. Calls that are there go on.
-    pub async fn release(&self) {
-        let _ = self.orders.send(Order::Release).await;
+    /// Takes in nothing new: what is not of the calls that are there goes to the process behind `next`.
+    pub async fn release(&self, next: UnixStream) {
+        let _ = self.orders.send(Order::Release(next)).await;
     }
 
     /// Makes what may change without a restart effective, for calls that begin from now on; certificates and bounds too.
@@ -165,7 +170,7 @@ impl Plane {
         let _ = self.orders.send(Order::Drain).await;
     }
 
-    /// Calls now.
+    /// Calls now; those of the process before count as one, since their messages come by way of us.
     pub async fn calls(&self) -> usize {
         let (reply, answer) = oneshot::channel();
         let _ = self.orders.send(Order::Calls(reply)).await;
@@ -175,8 +180,7 @@ impl Plane {
     /// Ends all calls with BYE, then the thread.
     pub async fn stop(self) {
         let _ = self.orders.send(Order::Stop).await;
-        let joined = tokio::task::spawn_blocking(move || self.thread.join());
-        let _ = tokio::time::timeout(STOP, joined).await;
+        let _ = tokio::time::timeout(STOP, self.alive).await;
     }
 }
 
@@ -191,7 +195,7 @@ fn open(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::SipThread)?;
     let (transport, events) = {
         let _inside = runtime.enter();
-        transport::Transport::serve(settings, bound).map_err(sip_error)?
+        transport::Transport::register(settings, bound).map_err(sip_error)?
     };
     Ok((runtime, transport, events))
 }

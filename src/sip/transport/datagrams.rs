@@ -20,11 +20,10 @@ impl Shared {
     /// Reads datagrams until the transport stops.
     pub(super) async fn read_datagrams(self: Arc<Self>, socket: Arc<UdpSocket>, local: SocketAddr, _task: Task) {
         let mut buffer = vec![0; LONGEST];
-        let (mut stop, mut release) = (self.stop.subscribe(), self.release.subscribe());
+        let mut stop = self.stop.subscribe();
         loop {
             let read = tokio::select! {
                 _ = stop.wait_for(|stopping| *stopping) => return,
-                _ = release.wait_for(|released| *released) => return,
                 read = socket.recv_from(&mut buffer) => read,
             };
             match read {
@@ -35,7 +34,7 @@ impl Shared {
         }
     }
 
-    fn datagram(&self, octets: &[u8], source: SocketAddr, socket: &Arc<UdpSocket>, local: SocketAddr) {
+    pub(super) fn datagram(&self, octets: &[u8], source: SocketAddr, socket: &Arc<UdpSocket>, local: SocketAddr) {
         let rules = self.rules.load();
         let trust = rules.trusted.address(source.ip());
         if trust.is_none() && self.rates.take(source.ip(), rules.pace, self.clock.now()).is_err() {

@@ -2,10 +2,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "one task per listener")]
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,6 +15,7 @@ use dashmap::DashMap;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{OnceCell, mpsc, watch};
 
+use super::beside;
 use super::bound::{Bound, Sockets, bind};
 use super::flow::{Closing, Out, Way};
 use super::rate::Rates;
@@ -46,15 +49,19 @@ pub(super) struct Shared {
     /// Connections that are served.
     pub(super) flows: DashMap<u64, Flow>,
     pub(super) flow_numbers: AtomicU64,
+    /// The process before is there, and reads our datagrams.
+    pub(super) follows: AtomicBool,
     tasks: watch::Sender<usize>,
-    udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
+    pub(super) udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
 }
 
 /// SIP's sockets, serving.
 #[derive(Debug)]
 pub struct Transport {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     listening: Vec<(Protocol, SocketAddr)>,
+    /// Until they are served.
+    streams: RefCell<Vec<(TcpListener, bool)>>,
 }
 
 /// A task that [`Transport::stop`] waits for, while this lives.
@@ -96,6 +103,13 @@ impl Shared {
         Task(self.clone())
     }
 
+    /// Reads all UDP sockets.
+    pub(super) fn read_all_datagrams(self: &Arc<Self>) {
+        for (socket, local) in &self.udp {
+            tokio::spawn(self.clone().read_datagrams(socket.clone(), *local, self.task()));
+        }
+    }
+
     /// Forgets now and then which addresses were busy.
     async fn sweep(self: Arc<Self>) {
         let _task = self.task();
@@ -110,11 +124,13 @@ impl Shared {
 impl Transport {
     /// Binds all listeners, then serves them on this runtime. What comes in is in the second half.
     pub fn start(settings: Settings, listen: &[Listen]) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
-        Transport::serve(settings, bind(listen, &mut Inherited::default())?)
+        let (transport, events) = Transport::register(settings, bind(listen, &mut Inherited::default())?)?;
+        transport.listen(None);
+        Ok((transport, events))
     }
 
-    /// Serves listeners that are bound, on this runtime.
-    pub fn serve(settings: Settings, bound: Vec<Bound>) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
+    /// Registers listeners that are bound with this runtime, and serves nothing yet.
+    pub fn register(settings: Settings, bound: Vec<Bound>) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
         let (mut udp, mut streams, mut listening) = (Vec::new(), Vec::new(), Vec::new());
         for Bound { protocol, address, sockets } in bound {
             let tls = protocol == Protocol::Tls;
@@ -150,18 +166,38 @@ impl Transport {
             release: watch::Sender::new(false),
             flows: DashMap::new(),
             flow_numbers: AtomicU64::new(1),
+            follows: AtomicBool::new(false),
             tasks: watch::Sender::new(0),
-            udp: udp.clone(),
+            udp,
             settings,
         });
-        for (socket, local) in udp {
-            tokio::spawn(shared.clone().read_datagrams(socket, local, shared.task()));
-        }
-        for (listener, tls) in streams {
+        Ok((Transport { shared, listening, streams: RefCell::new(streams) }, events))
+    }
+
+    /// Serves, once. `before` leads to the process that served before: while it is there, it reads the datagrams and passes on
+    /// what belongs to none of its calls.
+    pub fn listen(&self, before: Option<UnixStream>) {
+        let shared = &self.shared;
+        for (listener, tls) in self.streams.take() {
             tokio::spawn(shared.clone().accept(listener, tls, shared.task()));
         }
         tokio::spawn(shared.clone().sweep());
-        Ok((Transport { shared, listening }, events))
+        match before.map(beside::registered) {
+            Some(Ok(before)) => {
+                shared.follows.store(true, Ordering::Relaxed);
+                tokio::spawn(shared.clone().follow(before, shared.task()));
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "the process before cannot be heard; its calls may suffer");
+                shared.read_all_datagrams();
+            }
+            None => shared.read_all_datagrams(),
+        }
+    }
+
+    /// Whether the process before is there.
+    pub fn follows(&self) -> bool {
+        self.shared.follows.load(Ordering::Relaxed)
     }
 
     /// The addresses of the listeners, in the order in which they were given.
@@ -169,8 +205,7 @@ impl Transport {
         &self.listening
     }
 
-    /// Takes no more connections and datagrams in: somebody else serves the listeners. What is there goes on, and datagrams can
-    /// still be sent.
+    /// Takes no more connections in: somebody else serves the listeners. Datagrams are still read.
     pub fn release(&self) {
         self.shared.release.send_replace(true);
     }
@@ -192,7 +227,7 @@ impl Transport {
 
     /// Stops listening, lets each connection write what waits for it, and closes all within `grace`.
     pub async fn stop(self, grace: Duration) {
-        let Transport { shared, listening: _ } = self;
+        let Transport { shared, .. } = self;
         let end = |how| {
             for flow in &shared.flows {
                 flow.end(how);
