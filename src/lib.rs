@@ -17,6 +17,8 @@ pub mod control;
 #[cfg(feature = "net")]
 pub mod demo;
 pub mod dns;
+#[cfg(feature = "net")]
+pub mod handover;
 pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]

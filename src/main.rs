@@ -11,7 +11,6 @@ use chappe::demo::{DemoOptions, present};
 use clap::{Parser, Subcommand, ValueEnum};
 use zeroize::Zeroizing;
 
-mod rehearsal;
 mod run;
 
 #[global_allocator]

@@ -124,6 +124,14 @@ pub enum Fault {
         /// The path after it was made relative to the configuration file.
         path: String,
     },
+    /// A Unix socket cannot have this path.
+    #[error("{path} cannot be a socket; write the path of a file, at most {most} octets long")]
+    NoSocket {
+        /// The path after it was made relative to the configuration file.
+        path: String,
+        /// Octets that it may have.
+        most: usize,
+    },
     /// The engine was not compiled in.
     #[error("this program was built without io-uring; write \"tokio\", or build with --features io-uring")]
     EngineNotBuilt,

@@ -1,6 +1,7 @@
 //! `[relay]`: who this relay is and how it treats what it forwards.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::document::{Found, Section};
@@ -13,6 +14,8 @@ const MAX_CHUNK: u64 = 10_000;
 const MIN_CHUNK: u64 = 2048;
 /// More shards than any machine has cores; a shard's label stays short.
 const MAX_SHARDS: u32 = 1024;
+/// Octets of the path of a Unix socket, with room for what stands behind it before it has its name.
+const SOCKET_PATH: usize = 90;
 
 /// `[relay]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,6 +34,8 @@ pub struct Relay {
     pub pin: bool,
     /// How long a drain waits for bound sessions to end.
     pub drain_timeout: Duration,
+    /// The Unix socket by which a new process takes the listening sockets of this one; none where that is not wanted.
+    pub handover: Option<PathBuf>,
     /// Longest SEND chunk in octets toward next hops of unknown make (IOP-23).
     pub max_chunk: u64,
     /// Forward requests whose method we do not know; otherwise they get 501 (RLY-66).
@@ -76,6 +81,7 @@ impl Default for Relay {
             node: 0,
             pin: true,
             drain_timeout: Duration::from_secs(3600),
+            handover: None,
             max_chunk: MAX_CHUNK,
             forward_unknown_methods: true,
             blocked_methods: Vec::new(),
@@ -98,6 +104,7 @@ impl Relay {
             node: section.or("node", default.node),
             pin: section.or("pin", default.pin),
             drain_timeout: section.or("drain_timeout", default.drain_timeout),
+            handover: handover(&mut section),
             max_chunk: max_chunk(&mut section).unwrap_or(default.max_chunk),
             forward_unknown_methods: section.or("forward_unknown_methods", default.forward_unknown_methods),
             blocked_methods: blocked_methods(&mut section),
@@ -156,6 +163,18 @@ fn engine(section: &mut Section<'_>) -> Engine {
         section.fault(found.place, Fault::EngineNotBuilt);
     }
     found.value
+}
+
+/// Its directory may not be there yet: the service manager makes it when the process starts.
+fn handover(section: &mut Section<'_>) -> Option<PathBuf> {
+    let written = section.take::<String>("handover")?;
+    let path = section.resolve(&written)?;
+    if path.as_os_str().len() > SOCKET_PATH || path.is_dir() {
+        let path = path.display().to_string();
+        section.fault(written.place, Fault::NoSocket { path, most: SOCKET_PATH });
+        return None;
+    }
+    Some(path)
 }
 
 /// Whether the io_uring engine is part of this program.

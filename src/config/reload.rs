@@ -48,6 +48,8 @@ pub enum Fixed {
     Node,
     /// `relay.pin`.
     Pin,
+    /// `relay.handover`.
+    Handover,
     /// `[[listen]]`.
     Listeners,
     /// `[[sip.listen]]`, and with it whether there is a control plane.
@@ -82,6 +84,7 @@ impl Fixed {
             Fixed::Engine => "relay.engine",
             Fixed::Node => "relay.node",
             Fixed::Pin => "relay.pin",
+            Fixed::Handover => "relay.handover",
             Fixed::Listeners => "listen",
             Fixed::SipListeners => "sip.listen",
             Fixed::AdminAddress => "admin.address",
@@ -106,6 +109,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<Fixed> {
         (Fixed::Engine, old.relay.engine != new.relay.engine),
         (Fixed::Node, old.relay.node != new.relay.node),
         (Fixed::Pin, old.relay.pin != new.relay.pin),
+        (Fixed::Handover, old.relay.handover != new.relay.handover),
         (Fixed::Listeners, old.listen != new.listen),
         (Fixed::SipListeners, sip_listeners(old) != sip_listeners(new)),
         (Fixed::AdminAddress, address(old) != address(new)),

@@ -36,8 +36,14 @@ pub enum Command {
     EndUsers(Arc<Vec<String>>, oneshot::Sender<usize>),
     /// Something about an anchored session.
     Anchor(AnchorCommand),
+    /// Accept connections from now on.
+    Accept,
+    /// Accept no more; the listening sockets are let go, which others may hold as well.
+    Release,
     /// Refuse new sessions; bound ones go on.
     Drain,
+    /// Close the links that no session uses.
+    Dismiss,
     /// Whether a drain has nothing left to wait for.
     Drained(oneshot::Sender<bool>),
     /// End everything in order and stop.
@@ -144,9 +150,24 @@ impl Shards {
         self.tell_all(|| Command::Reconfigure(settings.clone())).await
     }
 
+    /// Lets connections in.
+    pub async fn accept(&self) -> Result<(), Stuck> {
+        self.tell_all(|| Command::Accept).await
+    }
+
+    /// Lets no more connections in, and lets go of the listening sockets.
+    pub async fn release(&self) -> Result<(), Stuck> {
+        self.tell_all(|| Command::Release).await
+    }
+
     /// Starts a drain.
     pub async fn drain(&self) -> Result<(), Stuck> {
         self.tell_all(|| Command::Drain).await
+    }
+
+    /// Closes links that no session uses.
+    pub async fn dismiss(&self) -> Result<(), Stuck> {
+        self.tell_all(|| Command::Dismiss).await
     }
 
     /// Whether the drain has nothing left to wait for.

@@ -23,7 +23,7 @@ static SHORTAGE: Throttle = Throttle::new(1);
 
 /// A listening socket of one shard.
 pub struct Listener {
-    /// Bound and listening.
+    /// Bound; it listens at the latest when it is registered.
     pub socket: std::net::TcpListener,
     /// TLS.
     pub secure: bool,
@@ -51,9 +51,13 @@ pub(super) fn fingerprints(tls: &Tls) -> Option<Arc<[Fingerprint]>> {
 
 impl Shard {
     pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
-        let Ok(socket) = socket::register(listener.socket) else {
-            tracing::error!("a listener could not be registered; this shard accepts nothing on it");
-            return;
+        let opened = socket::open(&listener.socket).and_then(|()| socket::register(listener.socket));
+        let socket = match opened {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(%error, "a listener could not be opened; this shard accepts nothing on it");
+                return;
+            }
         };
         let (secure, auth, local) = (listener.secure, listener.auth, listener.local);
         loop {
@@ -64,7 +68,11 @@ impl Shard {
                     Err(_) => Ok(None),
                 }
             };
-            let stream = match accepted.await {
+            let accepted = tokio::select! {
+                accepted = accepted => accepted,
+                () = self.released() => return,
+            };
+            let stream = match accepted {
                 Ok(Some((stream, _))) => stream,
                 Ok(None) => continue,
                 Err(e)

@@ -3,29 +3,28 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
-use super::accept::Listener;
 use super::address::{Addresses, Leases};
 use super::bans::Bans;
+use super::bound::{Bound, bind, listeners};
 use super::clock::Clock;
 use super::engine;
+use super::inherited::{InheritError, Inherited, Named};
 use super::mailbox::mesh;
 use super::shard::Shard;
 use super::shared::{Peers, Shared};
-use super::socket;
 use super::tls::{ClientSide, CredentialError, Identity, PeerTrust, ServerOptions, ServerSide, development};
 use crate::accounts::{Chain, Htdigest, HtdigestError, Secret, Store, User, Users, UsersError};
 use crate::auth::{Ha1, Ha1Error};
-use crate::config::{CertSource, Config, Credential, TlsVersion, Transport};
-use crate::control::{Shards, authority, ban_rules, rules, settings};
+use crate::config::{CertSource, Config, Credential, TlsVersion};
+use crate::control::{Shards, ban_rules, rules, settings};
 use crate::relay::{Event, Label};
 
 /// Why the data plane does not start, or does not take a new configuration.
@@ -57,22 +56,36 @@ pub enum StartError {
     #[error("auth.htdigest: {0}")]
     Htdigest(#[from] HtdigestError),
     /// A listener cannot be bound.
-    #[error("listen: cannot bind {address}: {error}; is another process using it?")]
+    #[error(
+        "{key}.address: cannot bind {address}: {error}; write an address of this machine that no other process uses"
+    )]
     Bind {
+        /// The listener's key.
+        key: String,
         /// Where.
         address: SocketAddr,
         /// Why.
         error: io::Error,
     },
+    /// A socket that was handed to us is of no use.
+    #[error("sockets of the service manager: {0}")]
+    Inherit(#[from] InheritError),
     /// A thread or runtime cannot be made.
-    #[error("cannot start a shard: {0}")]
+    #[error("cannot start a shard: {0}; allow this process more threads, descriptors or memory")]
     Thread(io::Error),
+    /// The same for the control plane.
+    #[error("cannot start the control plane: {0}; allow this process more threads, descriptors or memory")]
+    SipThread(io::Error),
     /// A SIP listener over TLS without a certificate.
     #[error("a SIP listener over TLS needs a certificate")]
     SipCertificate,
     /// A SIP listener cannot be bound.
-    #[error("sip.listen: cannot bind {protocol} {address}: {error}; is another process using it?")]
+    #[error(
+        "{key}.address: cannot bind {protocol} {address}: {error}; write an address of this machine that no other process uses"
+    )]
     SipBind {
+        /// The listener's key.
+        key: String,
         /// Its protocol.
         protocol: crate::sip::way::Protocol,
         /// Where.
@@ -85,6 +98,24 @@ pub enum StartError {
     Randomness,
 }
 
+impl StartError {
+    /// Whether a change of the configuration is what mends it.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            StartError::Thread(_) | StartError::SipThread(_) | StartError::Randomness => false,
+            StartError::Bind { error, .. } | StartError::SipBind { error, .. } | StartError::File { error, .. } => {
+                !is_shortage(error)
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Whether the system has not got enough of something, whatever the configuration says.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN))
+}
+
 /// The running data plane.
 pub struct Server {
     /// The way to the shards.
@@ -93,12 +124,16 @@ pub struct Server {
     pub shared: Arc<Shared>,
     /// Addresses of the listeners, in the order of the configuration.
     pub listening: Vec<SocketAddr>,
+    /// Twins of all listening sockets by the keys of their listeners, for the process that takes over; without them a socket is closed
+    /// when its shard lets go of it.
+    pub sockets: Vec<Named>,
     /// The CA of a certificate made in memory, in PEM.
     pub development_ca: Option<String>,
     /// The certificate made in memory and its CA, if there is one.
     in_memory: Option<(String, Identity)>,
     generation: u32,
-    threads: Vec<JoinHandle<()>>,
+    /// Closed when all shards have ended.
+    alive: tokio::sync::mpsc::Receiver<()>,
 }
 
 struct TlsSides {
@@ -109,15 +144,16 @@ struct TlsSides {
 }
 
 impl Server {
-    /// Binds all listeners, then starts the shards. `control` runs what is not the data plane's: look-ups. Nothing is served
-    /// unless everything can be.
+    /// Binds all listeners that are not inherited, then starts the shards, which accept nothing before `Shards::accept`. `control`
+    /// runs what is not the data plane's: look-ups. Nothing is served unless everything can be.
     pub fn start(
         config: &Config,
+        inherited: &mut Inherited,
         control: tokio::runtime::Handle,
         events: Box<dyn Fn(Event) + Send + Sync>,
     ) -> Result<Server, StartError> {
         let shards = shard_count(config);
-        let (sockets, listening) = bind(config, shards)?;
+        let Bound { of_shards, listening, sockets: twins } = bind(config, shards, inherited)?;
         let generation = u32::from_le_bytes(random()?) % Label::GENERATIONS;
         let core = settings(config, &listening, shards as u16, generation);
         let tls = tls_sides(config)?;
@@ -136,10 +172,10 @@ impl Server {
             events,
         });
         let (handles, commands) = Shards::new(shards);
-        let mut threads = Vec::new();
+        let (living, alive) = tokio::sync::mpsc::channel(1);
         let (started, has_started) = sync_channel(shards);
         let cpus = if config.relay.pin { allowed_cpus() } else { Vec::new() };
-        let ends = mesh(shards).into_iter().zip(commands).zip(sockets);
+        let ends = mesh(shards).into_iter().zip(commands).zip(of_shards);
         for (number, (((outboxes, mailbox), commands), sockets)) in ends.enumerate() {
             let seed = random::<32>()?;
             let listeners = listeners(config, sockets, &listening);
@@ -147,7 +183,9 @@ impl Server {
             let cpu = cpus.get(number % cpus.len().max(1)).copied();
             let engine = config.relay.engine;
             let ready = started.clone();
+            let living = living.clone();
             let body = move || {
+                let _living = living;
                 if let Some(cpu) = cpu {
                     pin(cpu);
                 }
@@ -164,14 +202,14 @@ impl Server {
                 }
             };
             let name = format!("shard-{number}");
-            threads.push(std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Thread)?);
+            std::thread::Builder::new().name(name).spawn(body).map_err(StartError::Thread)?;
         }
         for outcome in has_started.iter().take(shards) {
             outcome.map_err(StartError::Thread)?;
         }
         let in_memory = tls.in_memory;
         let development_ca = in_memory.as_ref().map(|(ca, _)| ca.clone());
-        Ok(Server { shards: handles, shared, listening, development_ca, in_memory, generation, threads })
+        Ok(Server { shards: handles, shared, listening, sockets: twins, development_ca, in_memory, generation, alive })
     }
 
     /// Makes a new configuration effective without dropping a link. Everything is read and checked before anything changes.
@@ -220,11 +258,9 @@ impl Server {
         identity.and_then(|identity| identity.chain.first()).map(|leaf| leaf.to_vec())
     }
 
-    /// Waits for the shards to end after `Shards::stop`.
-    pub fn join(self) {
-        for thread in self.threads {
-            let _ = thread.join();
-        }
+    /// Waits for the shards to end after `Shards::stop`. Needs no thread: there may be none to be had.
+    pub async fn ended(mut self) {
+        let _ = self.alive.recv().await;
     }
 }
 
@@ -232,38 +268,6 @@ fn shard_count(config: &Config) -> usize {
     // Follows the CPU quota of a container, and the affinity mask.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     config.relay.shards.unwrap_or(cores).clamp(1, 1024)
-}
-
-type Sockets = Vec<Vec<TcpListener>>;
-
-/// Each shard has a socket of its own for each listener, so that the kernel spreads connections over them.
-fn bind(config: &Config, shards: usize) -> Result<(Sockets, Vec<SocketAddr>), StartError> {
-    let mut sockets: Sockets = (0..shards).map(|_| Vec::new()).collect();
-    let mut listening = Vec::new();
-    for listen in &config.listen {
-        let mut address = listen.address;
-        for (number, of_shard) in sockets.iter_mut().enumerate() {
-            let failed = |error| StartError::Bind { address, error };
-            let socket = socket::listen(address, shards > 1).map_err(failed)?;
-            if number == 0 {
-                address = socket.local_addr().map_err(failed)?;
-            }
-            of_shard.push(socket);
-        }
-        listening.push(address);
-    }
-    Ok((sockets, listening))
-}
-
-fn listeners(config: &Config, sockets: Vec<TcpListener>, listening: &[SocketAddr]) -> Vec<Listener> {
-    let each = config.listen.iter().zip(sockets).zip(listening);
-    each.map(|((listen, socket), bound)| Listener {
-        socket,
-        secure: listen.transport == Transport::Tls,
-        auth: listen.auth,
-        local: Arc::new(authority(config, listen, *bound)),
-    })
-    .collect()
 }
 
 /// Contents of the TLS files.

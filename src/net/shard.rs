@@ -50,6 +50,10 @@ pub struct Shard {
     pub(super) state: RefCell<State>,
     timer: Cell<Moment>,
     timer_changed: Notify,
+    /// Those that wait for the word to accept.
+    listeners: RefCell<Vec<super::accept::Listener>>,
+    released: Cell<bool>,
+    release: Notify,
     pub(super) stopping: Cell<bool>,
     stopped: Notify,
     /// Mailboxes whose room a task waits for.
@@ -94,6 +98,9 @@ impl Shard {
             state: RefCell::new(state),
             timer: Cell::new(Moment::FAR),
             timer_changed: Notify::new(),
+            listeners: RefCell::default(),
+            released: Cell::new(false),
+            release: Notify::new(),
             stopping: Cell::new(false),
             stopped: Notify::new(),
             waits: RefCell::default(),
@@ -116,16 +123,14 @@ impl Shard {
         Ok(resolver)
     }
 
-    /// Runs until it is told to stop and all links have had their goodbye.
+    /// Runs until it is told to stop and all links have had their goodbye. Accepts connections when it is told to.
     pub async fn run(
         self: Rc<Self>,
         listeners: Vec<super::accept::Listener>,
         mut mailbox: mpsc::Receiver<(u16, Message)>,
         mut commands: mpsc::Receiver<Command>,
     ) {
-        for listener in listeners {
-            spawn_local(self.clone().accept(listener));
-        }
+        self.listeners.replace(listeners);
         spawn_local(self.clone().keep_time());
         spawn_local(self.clone().shrink_resting());
         let shard = self.clone();
@@ -371,7 +376,18 @@ impl Shard {
                 let _ = reply.send(self.with(|relay, now| relay.end_sessions_of(gone, now)));
             }
             Command::Anchor(command) => self.with(|relay, now| command.obey(relay, now)),
+            Command::Accept => {
+                for listener in self.listeners.take() {
+                    spawn_local(self.clone().accept(listener));
+                }
+            }
+            Command::Release => {
+                self.listeners.take();
+                self.released.set(true);
+                self.release.notify_waiters();
+            }
             Command::Drain => self.with(|relay, _| relay.drain()),
+            Command::Dismiss => self.with(|relay, now| relay.dismiss(now)),
             Command::Drained(reply) => {
                 let _ = reply.send(self.state.borrow().relay.drained());
             }
@@ -381,6 +397,14 @@ impl Shard {
                 let state = self.state.borrow();
                 self.check_stopped(&state);
             }
+        }
+    }
+
+    /// Waits until no more connections are to be accepted.
+    pub(super) async fn released(&self) {
+        let notified = self.release.notified();
+        if !self.released.get() {
+            notified.await;
         }
     }
 

@@ -25,6 +25,30 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A listening socket that does not block. With `reuse_port` every shard makes its own for the same address, and the
 /// kernel spreads connections over them: where the port is 0, the first shard's listener tells the others their port.
 pub fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = bind(addr, reuse_port)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Another socket for an address where these listen already: one that is bound and listens as soon as [`open`] is called, for
+/// what waits in a socket that is closed again is lost. Where the system makes none (these are somebody else's) it is a twin of one of these:
+/// both take connections out of one queue.
+pub fn join(these: &[TcpListener], which: usize, addr: SocketAddr) -> io::Result<TcpListener> {
+    let shared = these.iter().all(|socket| SockRef::from(socket).set_reuse_port(true).is_ok());
+    match (bind(addr, true), these.get(which % these.len().max(1))) {
+        (Ok(socket), _) if shared => Ok(socket.into()),
+        (_, Some(twin)) => twin.try_clone(),
+        (Ok(_), None) => Err(io::ErrorKind::NotFound.into()),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// Lets a bound socket listen; one that does already only learns how many may wait.
+pub fn open(socket: &TcpListener) -> io::Result<()> {
+    SockRef::from(socket).listen(BACKLOG)
+}
+
+fn bind(addr: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -34,8 +58,7 @@ pub fn listen(addr: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Registers a socket with this thread's runtime.
@@ -99,6 +122,49 @@ mod tests {
         assert_eq!(second.local_addr().unwrap(), addr);
         assert_eq!(first.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(SockRef::from(&second).reuse_port().unwrap());
+    }
+
+    /// Whichever of them is asked, one of them has the connection.
+    fn accept_any(sockets: &[&TcpListener], deadline: std::time::Duration) -> usize {
+        let mut polled: Vec<_> =
+            sockets.iter().map(|s| rustix::event::PollFd::new(s, rustix::event::PollFlags::IN)).collect();
+        let timeout = rustix::event::Timespec::try_from(deadline).unwrap();
+        assert!(rustix::event::poll(&mut polled, Some(&timeout)).unwrap() > 0, "nobody has it");
+        let mut taken = sockets.iter().map(|s| s.accept().is_ok());
+        taken.position(|taken| taken).expect("a connection")
+    }
+
+    #[test]
+    fn a_socket_that_joins_takes_part_when_it_is_opened() {
+        for shared in [false, true] {
+            let these = [listen(LOOPBACK[0], shared).unwrap()];
+            let addr = these[0].local_addr().unwrap();
+            let joined = join(&these, 0, addr).unwrap();
+            assert_eq!(joined.local_addr().unwrap(), addr);
+            let all = [&these[0], &joined];
+            for _ in 0..20 {
+                let _client = TcpStream::connect(addr).unwrap();
+                assert_eq!(accept_any(&all, Duration::from_secs(5)), 0, "the other one does not listen yet");
+            }
+            open(&joined).unwrap();
+            let mut counts = [0; 2];
+            for _ in 0..200 {
+                let _client = TcpStream::connect(addr).unwrap();
+                counts[accept_any(&all, Duration::from_secs(5))] += 1;
+            }
+            assert!(counts[0] > 20 && counts[1] > 20, "{counts:?}, shared: {shared}");
+        }
+    }
+
+    #[test]
+    fn where_no_socket_can_join_there_is_a_twin() {
+        let these = [listen(LOOPBACK[0], false).unwrap()];
+        let addr = these[0].local_addr().unwrap();
+        // Nothing can be bound to an address that is not ours.
+        let foreign = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), addr.port());
+        let twin = join(&these, 0, foreign).unwrap();
+        let _client = TcpStream::connect(addr).unwrap();
+        accept_any(&[&twin], Duration::from_secs(5));
     }
 
     #[test]

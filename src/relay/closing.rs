@@ -62,6 +62,15 @@ impl Relay {
         self.draining = true;
     }
 
+    /// Closes all links that no session uses, after their last frames: who is there comes back to the process that has taken over.
+    pub fn dismiss(&mut self, now: Moment) {
+        let idle = |l: &Link| !l.in_session() && l.phase == Phase::Open && l.meta.peer.is_some();
+        let links: Vec<_> = self.links.iter().filter(|(_, l)| idle(l)).map(|(id, _)| id).collect();
+        for link in links {
+            self.close_flushing(link, CloseReason::Shutdown, now);
+        }
+    }
+
     /// Whether no session with traffic is left.
     pub fn drained(&self) -> bool {
         self.sessions.values().all(|s| s.far.is_empty()) && self.pendings.is_empty()

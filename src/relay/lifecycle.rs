@@ -167,7 +167,6 @@ impl Relay {
         self.anchors.shrink();
         self.shrink_timers();
         self.sessions.give_back();
-        self.next_hops.give_back();
         self.relays.give_back();
         self.redirects.give_back();
         self.forwarding.give_back();

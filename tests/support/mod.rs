@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -108,7 +109,7 @@ pub struct Relay {
     pub tls: SocketAddr,
     pub tcp: SocketAddr,
     pub admin: SocketAddr,
-    pub directory: tempfile::TempDir,
+    pub directory: Arc<tempfile::TempDir>,
     pub name: String,
     pub pid: u32,
 }
@@ -126,16 +127,23 @@ impl Relay {
         write(&directory, "server.key", &key);
         write(&directory, "ca.crt", &authority.pem);
         write(&directory, "chappe.toml", text);
+        let command = program(wish);
+        Relay::launch(command, Arc::new(directory), wish.name)
+    }
+
+    /// Another process with this one's directory, and so its configuration.
+    pub fn beside(&self, wish: &Wish<'_>) -> Relay {
+        Relay::launch(program(wish), self.directory.clone(), &self.name)
+    }
+
+    /// By this command, to which the arguments of the relay are added, with the configuration in this directory.
+    pub fn launch(mut command: Command, directory: Arc<tempfile::TempDir>, name: &str) -> Relay {
         let path = directory.path().join("chappe.toml");
-        let namespace = wish.namespace.iter().flat_map(|name| ["ip", "netns", "exec", *name]);
-        let mut words = namespace.chain(wish.through.iter().copied()).chain([env!("CARGO_BIN_EXE_chappe")]);
-        let mut command = Command::new(words.next().expect("at least the relay"));
+        let text = fs::read_to_string(&path).expect("a configuration");
         let mut child = command
-            .args(words)
             .args(["run", "--config"])
             .arg(&path)
             .env("SSLKEYLOGFILE", directory.path().join("keys.log"))
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -151,7 +159,7 @@ impl Relay {
         });
         let pid = child.id();
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let name = wish.name.to_owned();
+        let name = name.to_owned();
         let mut relay =
             Relay { child, lines, log: Vec::new(), tls: nowhere, tcp: nowhere, admin: nowhere, directory, name, pid };
         relay.admin = relay.address("admin is listening");
@@ -296,6 +304,15 @@ impl Drop for Relay {
             eprintln!("--- log of {}:\n{log}", self.name);
         }
     }
+}
+
+/// The relay's program, in its namespace.
+fn program(wish: &Wish<'_>) -> Command {
+    let namespace = wish.namespace.iter().flat_map(|name| ["ip", "netns", "exec", *name]);
+    let mut words = namespace.chain(wish.through.iter().copied()).chain([env!("CARGO_BIN_EXE_chappe")]);
+    let mut command = Command::new(words.next().expect("at least the relay"));
+    command.args(words).stdin(Stdio::null());
+    command
 }
 
 fn write(directory: &tempfile::TempDir, name: &str, text: &str) {

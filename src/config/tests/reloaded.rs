@@ -43,6 +43,7 @@ fn a_peer_relay_is_a_change() {
 #[case("[relay]\nshards = 3", Fixed::Shards)]
 #[case("[relay]\nnode = 1", Fixed::Node)]
 #[case("[relay]\npin = false", Fixed::Pin)]
+#[case("[relay]\nhandover = \"h.sock\"", Fixed::Handover)]
 #[case("[[listen]]\naddress = \"127.0.0.1:2857\"\ntransport = \"tcp\"", Fixed::Listeners)]
 #[case("[admin]\naddress = \"127.0.0.1:1\"", Fixed::AdminAddress)]
 #[case("[admin]\nenabled = false", Fixed::AdminAddress)]

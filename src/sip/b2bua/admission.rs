@@ -83,7 +83,7 @@ impl B2bua {
     }
 
     /// Whether it is an INVITE of ours that came back: its From has a tag that we gave (RFC 3261 section 16.3).
-    fn is_own(&self, request: &Request) -> bool {
+    pub(super) fn is_own(&self, request: &Request) -> bool {
         let (Some(call_id), Some(from)) = (request.headers.first("Call-ID"), request.headers.first("From")) else {
             return false;
         };

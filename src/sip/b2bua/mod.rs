@@ -256,6 +256,16 @@ impl B2bua {
         self.work(now);
     }
 
+    /// Whether a message belongs to a call or transaction of ours, be it over.
+    pub fn knows(&self, message: &Message) -> bool {
+        let of_dialog = |request| {
+            let key = dialog::key_of_request(request);
+            key.is_some_and(|key| self.dialogs.contains_key(&key) || self.ended.knows(&key))
+        };
+        self.transactions.knows(message)
+            || matches!(message, Message::Request(request) if of_dialog(request) || self.is_own(request))
+    }
+
     /// What a transaction of ours wanted to send could not be sent.
     pub fn unsent(&mut self, id: ClientId, why: Unsent, now: Moment) {
         self.transactions.unsent(id, why, now);

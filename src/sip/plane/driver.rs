@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::sip::message::Message;
 use crate::sip::resolve::Resolver;
 use crate::sip::routing::Resting;
 use crate::sip::transaction::{ClientId, Unsent};
-use crate::sip::transport::{Dialer, Event, Flow, Transport};
+use crate::sip::transport::{Dialer, Event, Flow, Outlet, Transport};
 use crate::sip::way::{FlowId, Target};
 use crate::slack::Slack;
 
@@ -47,6 +48,8 @@ pub(super) struct Parts {
     pub(super) shards: Shards,
     pub(super) shared: Shared,
     pub(super) observer: Observer,
+    /// The process that served before.
+    pub(super) before: Option<UnixStream>,
 }
 
 /// What a task has done.
@@ -81,6 +84,8 @@ pub(super) struct Driver {
     /// Calls that are over and whose anchors have not told their end.
     pub(super) ended: HashMap<AnchorRef, std::sync::Arc<CallRecord>>,
     transport: Transport,
+    /// The process that serves now, if it is not this one.
+    next: Option<Outlet>,
 }
 
 /// Runs until it is told to stop.
@@ -95,7 +100,9 @@ pub(super) async fn run(parts: Parts) {
         shards,
         shared,
         observer,
+        before,
     } = parts;
+    transport.listen(before);
     let (done, mut results) = mpsc::channel(DONE);
     let resolver = match Resolver::from_system() {
         Ok(resolver) => Some(Rc::new(resolver)),
@@ -119,6 +126,7 @@ pub(super) async fn run(parts: Parts) {
         observer,
         ended: HashMap::new(),
         transport,
+        next: None,
     };
     let mut tick = tokio::time::interval(TICK);
     let mut idle = tokio::time::interval(REST);
@@ -171,6 +179,9 @@ pub(super) async fn run(parts: Parts) {
     }
     driver.metrics.copy(&driver.b2bua, &driver.observer);
     driver.transport.stop(GOODBYE).await;
+    if let Some(next) = driver.next {
+        next.finish(GOODBYE).await;
+    }
 }
 
 impl Driver {
@@ -199,10 +210,20 @@ impl Driver {
             }
             Event::Closed(flow) => {
                 self.streams.remove(&flow.id());
+                if let Some(next) = &mut self.next {
+                    next.closed(&flow);
+                }
                 self.b2bua.closed(flow.id(), now);
             }
             Event::Message(arrival) => {
-                self.b2bua.receive(Message::read(&arrival.message), arrival.flow.id(), now);
+                let message = Message::read(&arrival.message);
+                let passed = match &mut self.next {
+                    Some(next) if !self.b2bua.knows(&message) => next.pass_on(&arrival),
+                    _ => false,
+                };
+                if !passed {
+                    self.b2bua.receive(message, arrival.flow.id(), now);
+                }
             }
         }
         // Each message's outputs are done before the next comes: queues stay as short as they can.
@@ -246,8 +267,14 @@ impl Driver {
                 self.setup = Rc::new(setup);
             }
             Order::Drain => self.b2bua.drain(),
+            Order::Release(next) => {
+                self.transport.release();
+                self.next = self.transport.pass_on_to(next).inspect_err(|error| {
+                    tracing::error!(%error, "SIP cannot be passed on: new calls are refused until this process ends");
+                }).ok();
+            }
             Order::Calls(reply) => {
-                let _ = reply.send(self.b2bua.calls());
+                let _ = reply.send(self.b2bua.calls() + usize::from(self.transport.follows()));
             }
             Order::Stop => {}
         }

@@ -18,8 +18,9 @@ mod metrics;
 mod setup;
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -28,7 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::b2bua::AnchorRef;
 use super::transport;
 use super::way::Protocol;
-use crate::config::{Config, Sip};
+use crate::config::Config;
+use crate::net::inherited::{Inherited, Named};
 use crate::net::server::{Server, StartError};
 use crate::observe::Observer;
 use crate::relay::AnchorNews;
@@ -64,6 +66,7 @@ pub struct News(mpsc::Receiver<(AnchorRef, AnchorNews)>);
 enum Order {
     Reconfigure(Box<(Setup, transport::Settings)>),
     Drain,
+    Release(UnixStream),
     Calls(oneshot::Sender<usize>),
     Stop,
 }
@@ -71,69 +74,85 @@ enum Order {
 /// The running control plane.
 pub struct Plane {
     orders: mpsc::Sender<Order>,
-    thread: JoinHandle<()>,
+    go: SyncSender<Option<UnixStream>>,
+    /// Closed when the thread has ended.
+    alive: oneshot::Receiver<()>,
     /// The addresses of its listeners, in the order of the configuration.
     pub listening: Vec<(Protocol, SocketAddr)>,
+    /// Twins of its listening sockets by the keys of their listeners, for the process that takes over.
+    pub sockets: Vec<Named>,
 }
 
 impl Plane {
-    /// Binds the listeners of the `[sip]` section and serves them; none without that section. Nothing is served unless
-    /// everything can be.
+    /// Binds the listeners of the `[sip]` section that are not inherited; none without that section. Nothing is served before
+    /// [`Plane::serve`].
     pub fn start(
         config: &Config,
+        inherited: &mut Inherited,
         server: &Server,
         news: News,
         observer: Observer,
     ) -> Result<Option<Plane>, StartError> {
         let Some(sip) = &config.sip else { return Ok(None) };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let settings = super::setup::transport(config, sip, server.in_memory())?;
+        let bound = transport::bind(&super::setup::listeners(sip), inherited).map_err(sip_error)?;
+        let sockets = transport::twins(&bound).map_err(StartError::SipThread)?;
+        let listening: Vec<_> = bound.iter().map(|bound| (bound.protocol, bound.address)).collect();
+        let setup = Setup::of(config, sip, server, &listening);
+        let seeds = [crate::net::server::random::<32>()?, crate::net::server::random::<32>()?];
         let (orders, order) = mpsc::channel(ORDERS);
-        let opened = Plane::open(&runtime, (config, sip), server, (news, order), observer);
-        let parts = match opened {
-            Ok(parts) => parts,
-            Err(error) => {
-                // Dropped here, within the process's own runtime, it would panic.
-                runtime.shutdown_background();
-                return Err(error);
-            }
-        };
-        let listening = parts.transport.listening().to_vec();
+        let (go, gone) = sync_channel(1);
+        let (ready, is_ready) = sync_channel(1);
+        let (shards, shared) = (server.shards.clone(), server.shared.clone());
+        // The runtime is made and dropped in its own thread: within another one that would be a panic.
+        let (living, alive) = oneshot::channel();
         let body = move || {
+            let _living = living;
+            let opened = open(settings, bound);
+            let (runtime, transport, events) = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
+            let _ = ready.send(Ok(()));
             let local = tokio::task::LocalSet::new();
-            runtime.block_on(local.run_until(driver::run(parts)));
+            if let Ok(before) = gone.recv() {
+                let parts = driver::Parts {
+                    setup,
+                    seeds,
+                    transport,
+                    events,
+                    news: news.0,
+                    orders: order,
+                    shards,
+                    shared,
+                    observer,
+                    before,
+                };
+                runtime.block_on(local.run_until(driver::run(parts)));
+            }
             // What is still being looked up has nobody to tell.
             runtime.shutdown_timeout(Duration::from_millis(100));
         };
-        let thread = std::thread::Builder::new().name("sip".to_owned()).spawn(body).map_err(StartError::Thread)?;
-        Ok(Some(Plane { orders, thread, listening }))
+        std::thread::Builder::new().name("sip".to_owned()).spawn(body).map_err(StartError::SipThread)?;
+        match is_ready.recv() {
+            Ok(opened) => opened?,
+            Err(_) => return Err(StartError::SipThread(std::io::ErrorKind::Other.into())),
+        }
+        Ok(Some(Plane { orders, go, alive, listening, sockets }))
     }
 
-    /// Binds the listeners, and gathers what the thread needs.
-    fn open(
-        runtime: &Runtime,
-        (config, sip): (&Config, &Sip),
-        server: &Server,
-        (news, orders): (News, mpsc::Receiver<Order>),
-        observer: Observer,
-    ) -> Result<driver::Parts, StartError> {
-        let transport = super::setup::transport(config, sip, server.in_memory())?;
-        let (transport, events) = {
-            let _inside = runtime.enter();
-            transport::Transport::start(transport, &super::setup::listeners(sip)).map_err(sip_error)?
-        };
-        let setup = Setup::of(config, sip, server, transport.listening());
-        let seeds = [crate::net::server::random::<32>()?, crate::net::server::random::<32>()?];
-        Ok(driver::Parts {
-            setup,
-            seeds,
-            transport,
-            events,
-            news: news.0,
-            orders,
-            shards: server.shards.clone(),
-            shared: server.shared.clone(),
-            observer,
-        })
+    /// Serves from now on. Where another process served before, datagrams come by way of it until it has ended, and so does what
+    /// comes on its connections and belongs to none of its calls.
+    pub fn serve(&self, before: Option<UnixStream>) {
+        let _ = self.go.try_send(before);
+    }
+
+    /// Takes in nothing new: what is not of the calls that are there goes to the process behind `next`.
+    pub async fn release(&self, next: UnixStream) {
+        let _ = self.orders.send(Order::Release(next)).await;
     }
 
     /// Makes what may change without a restart effective, for calls that begin from now on; certificates and bounds too.
@@ -151,7 +170,7 @@ impl Plane {
         let _ = self.orders.send(Order::Drain).await;
     }
 
-    /// Calls now.
+    /// Calls now; those of the process before count as one, since their messages come by way of us.
     pub async fn calls(&self) -> usize {
         let (reply, answer) = oneshot::channel();
         let _ = self.orders.send(Order::Calls(reply)).await;
@@ -161,18 +180,33 @@ impl Plane {
     /// Ends all calls with BYE, then the thread.
     pub async fn stop(self) {
         let _ = self.orders.send(Order::Stop).await;
-        let joined = tokio::task::spawn_blocking(move || self.thread.join());
-        let _ = tokio::time::timeout(STOP, joined).await;
+        let _ = tokio::time::timeout(STOP, self.alive).await;
     }
 }
 
 /// Time for the last messages.
 const STOP: Duration = Duration::from_secs(5);
 
+/// A runtime of this thread, and the sockets on it.
+fn open(
+    settings: transport::Settings,
+    bound: Vec<transport::Bound>,
+) -> Result<(Runtime, transport::Transport, mpsc::Receiver<transport::Event>), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::SipThread)?;
+    let (transport, events) = {
+        let _inside = runtime.enter();
+        transport::Transport::register(settings, bound).map_err(sip_error)?
+    };
+    Ok((runtime, transport, events))
+}
+
 fn sip_error(error: transport::StartError) -> StartError {
     match error {
         transport::StartError::NoCertificate => StartError::SipCertificate,
-        transport::StartError::Bind { protocol, address, error } => StartError::SipBind { protocol, address, error },
+        transport::StartError::Bind { number, protocol, address, error } => {
+            StartError::SipBind { key: format!("sip.listen[{number}]"), protocol, address, error }
+        }
+        transport::StartError::Register(error) => StartError::SipThread(error),
     }
 }
 

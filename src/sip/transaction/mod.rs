@@ -24,6 +24,7 @@ mod branch;
 mod client;
 mod counts;
 mod key;
+mod known;
 mod outgoing;
 mod output;
 mod outside;

@@ -19,10 +19,11 @@ use crate::net::socket;
 impl Shared {
     /// Accepts connections until the transport stops.
     pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, tls: bool, _task: Task) {
-        let mut stop = self.stop.subscribe();
+        let (mut stop, mut release) = (self.stop.subscribe(), self.release.subscribe());
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stopping| *stopping) => return,
+                _ = release.wait_for(|released| *released) => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {

@@ -34,7 +34,7 @@ impl Shared {
         }
     }
 
-    fn datagram(&self, octets: &[u8], source: SocketAddr, socket: &Arc<UdpSocket>, local: SocketAddr) {
+    pub(super) fn datagram(&self, octets: &[u8], source: SocketAddr, socket: &Arc<UdpSocket>, local: SocketAddr) {
         let rules = self.rules.load();
         let trust = rules.trusted.address(source.ip());
         if trust.is_none() && self.rates.take(source.ip(), rules.pace, self.clock.now()).is_err() {

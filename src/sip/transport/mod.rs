@@ -10,6 +10,8 @@
 //! counted by its reason in [`Counts`]. What can be answered without a transaction is answered here.
 
 mod accept;
+mod beside;
+mod bound;
 mod connection;
 mod counts;
 mod datagrams;
@@ -25,6 +27,8 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
+pub use beside::Outlet;
+pub use bound::{Bound, Sockets, bind, twins};
 pub use counts::{Counts, Loss};
 pub use flow::{Arrival, Event, Flow, LONGEST_DATAGRAM, SendError};
 pub use server::{Dialer, StartError, Transport};

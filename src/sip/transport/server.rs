@@ -2,10 +2,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "one task per listener")]
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,13 +15,15 @@ use dashmap::DashMap;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{OnceCell, mpsc, watch};
 
+use super::beside;
+use super::bound::{Bound, Sockets, bind};
 use super::flow::{Closing, Out, Way};
 use super::rate::Rates;
 use super::rules::Rules;
 use super::{Counts, Event, Flow, FlowId, Listen, Protocol, SendError, Settings, Target, Trust};
 use crate::net::address::Addresses;
 use crate::net::clock::Clock;
-use crate::net::socket;
+use crate::net::inherited::Inherited;
 use crate::sip::answer::Answers;
 use crate::sip::framing::{Broken, Echo, Fault};
 
@@ -40,18 +44,24 @@ pub(super) struct Shared {
     pub(super) inbox: mpsc::Sender<Event>,
     pub(super) dialled: DashMap<Target, Arc<OnceCell<Flow>>>,
     pub(super) stop: watch::Sender<bool>,
+    /// Listeners take nothing any more; connections go on.
+    pub(super) release: watch::Sender<bool>,
     /// Connections that are served.
     pub(super) flows: DashMap<u64, Flow>,
     pub(super) flow_numbers: AtomicU64,
+    /// The process before is there, and reads our datagrams.
+    pub(super) follows: AtomicBool,
     tasks: watch::Sender<usize>,
-    udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
+    pub(super) udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
 }
 
 /// SIP's sockets, serving.
 #[derive(Debug)]
 pub struct Transport {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     listening: Vec<(Protocol, SocketAddr)>,
+    /// Until they are served.
+    streams: RefCell<Vec<(TcpListener, bool)>>,
 }
 
 /// A task that [`Transport::stop`] waits for, while this lives.
@@ -70,8 +80,10 @@ pub enum StartError {
     #[error("a TLS listener without a certificate")]
     NoCertificate,
     /// A listener cannot be bound.
-    #[error("cannot bind {protocol} {address}: {error}")]
+    #[error("listener {number} cannot bind {protocol} {address}: {error}")]
     Bind {
+        /// Which one, from 0.
+        number: usize,
         /// Its protocol.
         protocol: Protocol,
         /// Where.
@@ -79,6 +91,9 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
+    /// A socket cannot be served.
+    #[error("a socket cannot be registered: {0}")]
+    Register(io::Error),
 }
 
 impl Shared {
@@ -86,6 +101,13 @@ impl Shared {
     pub(super) fn task(self: &Arc<Self>) -> Task {
         self.tasks.send_modify(|tasks| *tasks += 1);
         Task(self.clone())
+    }
+
+    /// Reads all UDP sockets.
+    pub(super) fn read_all_datagrams(self: &Arc<Self>) {
+        for (socket, local) in &self.udp {
+            tokio::spawn(self.clone().read_datagrams(socket.clone(), *local, self.task()));
+        }
     }
 
     /// Forgets now and then which addresses were busy.
@@ -102,24 +124,33 @@ impl Shared {
 impl Transport {
     /// Binds all listeners, then serves them on this runtime. What comes in is in the second half.
     pub fn start(settings: Settings, listen: &[Listen]) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
+        let (transport, events) = Transport::register(settings, bind(listen, &mut Inherited::default())?)?;
+        transport.listen(None);
+        Ok((transport, events))
+    }
+
+    /// Registers listeners that are bound with this runtime, and serves nothing yet.
+    pub fn register(settings: Settings, bound: Vec<Bound>) -> Result<(Transport, mpsc::Receiver<Event>), StartError> {
         let (mut udp, mut streams, mut listening) = (Vec::new(), Vec::new(), Vec::new());
-        for &Listen { protocol, address } in listen {
+        for Bound { protocol, address, sockets } in bound {
             let tls = protocol == Protocol::Tls;
             if tls && settings.server.is_none() {
                 return Err(StartError::NoCertificate);
             }
-            let bound = if protocol == Protocol::Udp {
-                bind_udp(address).map(|(socket, address)| {
-                    udp.push((Arc::new(socket), address));
-                    address
-                })
-            } else {
-                bind_tcp(address).map(|(listener, address)| {
-                    streams.push((listener, tls));
-                    address
-                })
-            };
-            listening.push((protocol, bound.map_err(|error| StartError::Bind { protocol, address, error })?));
+            match sockets {
+                Sockets::Datagrams(sockets) => {
+                    for socket in sockets {
+                        let socket = UdpSocket::from_std(socket).map_err(StartError::Register)?;
+                        udp.push((Arc::new(socket), address));
+                    }
+                }
+                Sockets::Streams(listeners) => {
+                    for listener in listeners {
+                        streams.push((TcpListener::from_std(listener).map_err(StartError::Register)?, tls));
+                    }
+                }
+            }
+            listening.push((protocol, address));
         }
         let (inbox, events) = mpsc::channel(settings.inbox);
         let shared = Arc::new(Shared {
@@ -132,25 +163,51 @@ impl Transport {
             inbox,
             dialled: DashMap::new(),
             stop: watch::Sender::new(false),
+            release: watch::Sender::new(false),
             flows: DashMap::new(),
             flow_numbers: AtomicU64::new(1),
+            follows: AtomicBool::new(false),
             tasks: watch::Sender::new(0),
-            udp: udp.clone(),
+            udp,
             settings,
         });
-        for (socket, local) in udp {
-            tokio::spawn(shared.clone().read_datagrams(socket, local, shared.task()));
-        }
-        for (listener, tls) in streams {
+        Ok((Transport { shared, listening, streams: RefCell::new(streams) }, events))
+    }
+
+    /// Serves, once. `before` leads to the process that served before: while it is there, it reads the datagrams and passes on
+    /// what belongs to none of its calls.
+    pub fn listen(&self, before: Option<UnixStream>) {
+        let shared = &self.shared;
+        for (listener, tls) in self.streams.take() {
             tokio::spawn(shared.clone().accept(listener, tls, shared.task()));
         }
         tokio::spawn(shared.clone().sweep());
-        Ok((Transport { shared, listening }, events))
+        match before.map(beside::registered) {
+            Some(Ok(before)) => {
+                shared.follows.store(true, Ordering::Relaxed);
+                tokio::spawn(shared.clone().follow(before, shared.task()));
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "the process before cannot be heard; its calls may suffer");
+                shared.read_all_datagrams();
+            }
+            None => shared.read_all_datagrams(),
+        }
+    }
+
+    /// Whether the process before is there.
+    pub fn follows(&self) -> bool {
+        self.shared.follows.load(Ordering::Relaxed)
     }
 
     /// The addresses of the listeners, in the order in which they were given.
     pub fn listening(&self) -> &[(Protocol, SocketAddr)] {
         &self.listening
+    }
+
+    /// Takes no more connections in: somebody else serves the listeners. Datagrams are still read.
+    pub fn release(&self) {
+        self.shared.release.send_replace(true);
     }
 
     /// What was carried and dropped.
@@ -170,7 +227,7 @@ impl Transport {
 
     /// Stops listening, lets each connection write what waits for it, and closes all within `grace`.
     pub async fn stop(self, grace: Duration) {
-        let Transport { shared, listening: _ } = self;
+        let Transport { shared, .. } = self;
         let end = |how| {
             for flow in &shared.flows {
                 flow.end(how);
@@ -185,25 +242,6 @@ impl Transport {
             let _ = tokio::time::timeout(grace, tasks.wait_for(|tasks| *tasks == 0)).await;
         }
     }
-}
-
-/// Octets of datagrams that may wait in the system while this thread does something else.
-const RECEIVE_BUFFER: usize = 4 << 20;
-
-fn bind_udp(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
-    let socket = std::net::UdpSocket::bind(address)?;
-    socket.set_nonblocking(true)?;
-    // What the system allows of it; the usual buffer holds 30 ms of 500 calls a second.
-    socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER)?;
-    let socket = UdpSocket::from_std(socket)?;
-    let address = socket.local_addr()?;
-    Ok((socket, address))
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::from_std(socket::listen(address, false)?)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }
 
 /// Makes flows.
@@ -250,19 +288,5 @@ impl Dialer {
     /// Counts a fault that was found later, and answers it where it may be answered.
     pub fn refuse(&self, flow: &Flow, fault: Fault, echo: Option<Box<Echo>>) {
         self.0.refuse(flow, &Broken { fault, echo });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn datagrams_have_all_the_room_that_the_system_gives() {
-        let (socket, _) = bind_udp(([127, 0, 0, 1], 0).into()).unwrap();
-        let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
-        let most: usize = most.trim().parse().unwrap();
-        // Linux doubles what it is asked for.
-        assert_eq!(socket2::SockRef::from(&socket).recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER.min(most));
     }
 }

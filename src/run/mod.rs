@@ -1,6 +1,13 @@
 //! `chappe run`: the life of the process, from the configuration to the last goodbye.
+//!
+//! `start` opens everything, `upgrade` starts the process that takes over, `notify` tells the service manager.
 
 #![expect(clippy::disallowed_methods, reason = "the process's own tasks: admin interface and sweep")]
+
+mod notify;
+mod rehearsal;
+mod start;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,17 +17,21 @@ use std::time::Duration;
 use chappe::admin::{self, Admin, Order, Parts, Phase, Refused};
 use chappe::config::reload::{Change, diff};
 use chappe::config::{Config, Secret};
+use chappe::handover::{Place, Successor};
+use chappe::net::inherited::Inherited;
 use chappe::net::server::Server;
 use chappe::observe::log::{self, LogHandle};
 use chappe::observe::{Exporter, Observer, RecordWriter};
 use chappe::relay::Event;
 use chappe::sip::b2bua::AnchorRef;
-use chappe::sip::plane::{Newsroom, Plane};
+use chappe::sip::plane::{News, Newsroom, Plane};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::CONFIGURATION;
-use crate::rehearsal::Rehearsal;
+use notify::Manager;
+use rehearsal::Rehearsal;
+use upgrade::Program;
 
 /// How often a drain looks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(200);
@@ -29,6 +40,14 @@ const GOODBYE: Duration = Duration::from_secs(10);
 
 /// Runs the relay until it is told to stop.
 pub(crate) fn run(path: Option<&Path>) -> ExitCode {
+    // While there is one thread.
+    let inherited = match Inherited::from_environment() {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(CONFIGURATION);
+        }
+    };
     let config = match path.map(Config::load) {
         Some(Ok(config)) => config,
         Some(Err(problems)) => {
@@ -45,23 +64,33 @@ pub(crate) fn run(path: Option<&Path>) -> ExitCode {
     };
     let (log, flush) = match log::start(&config.log) {
         Ok(log) => log,
+        // The filter was judged with the file: what is left is the system.
         Err(error) => {
-            eprintln!("log: {error}");
-            return ExitCode::from(CONFIGURATION);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("cannot start: {error}");
+            eprintln!("cannot start: {error}; allow this process more threads, descriptors or memory");
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(serve(path, config, log));
-    // A shard that does not end must not keep the process.
-    runtime.shutdown_background();
+    let control = match control() {
+        Ok(control) => control,
+        Err(error) => {
+            eprintln!("cannot start: {error}; allow this process more threads, descriptors or memory");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A shard that does not end does not keep the process, and neither does that thread.
+    let code = control.block_on(serve(path, config, log, inherited));
     drop(flush);
     code
+}
+
+/// The runtime of everything but shards and control plane, on a thread of its own. tokio's own threads are no choice: where the
+/// system gives none, starting them is a panic.
+fn control() -> std::io::Result<tokio::runtime::Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let body = move || runtime.block_on(std::future::pending::<()>());
+    std::thread::Builder::new().name("control".to_owned()).spawn(body)?;
+    Ok(handle)
 }
 
 /// What an operator may say by signals.
@@ -69,6 +98,7 @@ struct Signals {
     term: Signal,
     int: Signal,
     hangup: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -78,6 +108,7 @@ impl Signals {
             term: on(SignalKind::terminate())?,
             int: on(SignalKind::interrupt())?,
             hangup: on(SignalKind::hangup())?,
+            upgrade: on(SignalKind::user_defined2())?,
         })
     }
 }
@@ -90,107 +121,117 @@ struct Process {
     /// None without a `[[sip.listen]]`.
     plane: Option<Plane>,
     admin: Arc<Admin>,
+    /// Dropped, the admin interface ends.
+    admin_ends: Option<tokio::sync::watch::Sender<()>>,
     log: LogHandle,
     records: Arc<RecordWriter>,
     rehearsal: Rehearsal,
+    /// None where the configuration names no place for it, or once another process has taken over.
+    offered: Option<Offered>,
+    successors: mpsc::Receiver<Successor>,
+    order: mpsc::Receiver<Order>,
+    manager: Manager,
+    program: Program,
+    /// Another process has the listening sockets and serves them.
+    handed_on: bool,
 }
 
-async fn serve(path: Option<&Path>, config: Config, log: LogHandle) -> ExitCode {
-    for warning in config.warnings() {
-        tracing::warn!("{warning}");
+/// Listening sockets that wait for the process that takes over.
+struct Offered {
+    task: tokio::task::AbortHandle,
+    _place: Place,
+}
+
+impl Drop for Offered {
+    fn drop(&mut self) {
+        self.task.abort();
     }
-    if let Err(error) = chappe::net::socket::raise_descriptor_limit() {
-        tracing::warn!(%error, "the descriptor limit stays as it is; many connections may not fit");
-    }
-    let exporter = Arc::new(Exporter::new());
-    let records = match RecordWriter::start(config.records.as_ref()) {
-        Ok(records) => Arc::new(records),
-        Err(error) => {
-            eprintln!("records.path: cannot be opened for writing: {error}");
-            return ExitCode::from(CONFIGURATION);
+}
+
+async fn serve(path: Option<&Path>, config: Config, log: LogHandle, inherited: Inherited) -> ExitCode {
+    let (mut process, mut signals) = match start::start(path, config, log, inherited).await {
+        Ok(started) => started,
+        Err(failure) => {
+            eprintln!("{failure}");
+            return failure.code();
         }
-    };
-    let observer = Observer::new(exporter.clone(), records.clone());
-    let (newsroom, news) = Newsroom::new();
-    let events = Box::new(observing(observer.clone(), newsroom));
-    let server = match Server::start(&config, tokio::runtime::Handle::current(), events) {
-        Ok(server) => server,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(CONFIGURATION);
-        }
-    };
-    let plane = match Plane::start(&config, &server, news, observer) {
-        Ok(plane) => plane,
-        Err(error) => {
-            eprintln!("{error}");
-            let _ = server.shards.stop().await;
-            return ExitCode::from(CONFIGURATION);
-        }
-    };
-    for remark in chappe::net::server::examine(&config).unwrap_or_default() {
-        tracing::warn!("{remark}");
-    }
-    let (orders, mut order) = mpsc::channel(8);
-    let token = config.admin.as_ref().and_then(|a| a.token.clone());
-    let shards = server.shards.clone();
-    let admin = Admin::new(Parts { shards, exporter, records: records.clone(), log: log.clone(), token, orders });
-    if let Some(address) = config.admin.as_ref().map(|a| a.address) {
-        match tokio::net::TcpListener::bind(address).await {
-            Ok(listener) => {
-                let address = listener.local_addr().unwrap_or(address);
-                tracing::info!(%address, "admin is listening");
-                tokio::spawn(admin::serve(listener, admin.clone(), std::future::pending::<()>()));
-            }
-            Err(error) => {
-                eprintln!("admin.address: cannot bind {address}: {error}; is another process using it?");
-                let _ = server.shards.stop().await;
-                return ExitCode::from(CONFIGURATION);
-            }
-        }
-    }
-    announce(path, &config, &server, plane.as_ref());
-    tokio::spawn(sweep(server.shared.clone()));
-    let mut process = Process {
-        file: path.map(Path::to_owned),
-        config,
-        server,
-        plane,
-        admin,
-        log,
-        records,
-        rehearsal: Rehearsal::default(),
-    };
-    process.admin.enter(Phase::Serving);
-    let Ok(mut signals) = Signals::listen() else {
-        eprintln!("cannot listen for signals");
-        return ExitCode::FAILURE;
     };
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
-                let result = process.reload().await;
-                report_reload(&result);
+                let _ = process.reload_as_told().await;
             }
-            Some(order) = order.recv() => match order {
+            Some(order) = process.order.recv() => match order {
                 Order::Reload(reply) => {
-                    let result = process.reload().await;
-                    report_reload(&result);
-                    let _ = reply.send(result);
+                    let _ = reply.send(process.reload_as_told().await);
                 }
                 Order::Drain => break,
             },
+            Some(successor) = process.successors.recv() => {
+                if process.hand_on(successor).await {
+                    break;
+                }
+            }
+            _ = signals.upgrade.recv() => process.upgrade(),
             _ = signals.term.recv() => break,
             _ = signals.int.recv() => {
                 tracing::info!("interrupted; links are closed now");
+                process.manager.stopping();
                 return process.stop().await;
             }
         }
     }
-    process.drain(signals, order).await
+    process.drain(signals).await
 }
 
 impl Process {
+    async fn reload_as_told(&mut self) -> Result<Vec<Change>, Refused> {
+        if !self.handed_on {
+            self.manager.reloading();
+        }
+        let result = self.reload().await;
+        match &result {
+            Ok(changes) => tracing::info!(?changes, "configuration reloaded"),
+            Err(error) => tracing::error!(%error, "configuration not reloaded; the old one stays in force"),
+        }
+        if !self.handed_on {
+            self.manager.reloaded(result.is_ok());
+        }
+        result
+    }
+
+    /// Starts the process that takes over; nothing changes here until it is ready.
+    fn upgrade(&self) {
+        if self.offered.is_some() {
+            self.program.start();
+        } else {
+            tracing::error!(
+                "no other process can take over: relay.handover names no place for it, or one has taken over"
+            );
+        }
+    }
+
+    /// Lets a process that is ready take over; whether it has.
+    async fn hand_on(&mut self, successor: Successor) -> bool {
+        let channel = match successor.go().await {
+            Ok(channel) => channel,
+            Err(error) => {
+                tracing::warn!(%error, "a new process ended before it could take over; this one goes on");
+                return false;
+            }
+        };
+        tracing::info!("a new process serves; this one accepts nothing more, and ends when its sessions have ended");
+        self.handed_on = true;
+        let _ = self.server.shards.release().await;
+        if let Some(plane) = &self.plane {
+            plane.release(channel).await;
+        }
+        self.admin_ends = None;
+        // The twins go with the task; the name is the new process's.
+        self.offered = None;
+        true
+    }
+
     /// Reads the file again and applies what may change without a restart; all or nothing.
     async fn reload(&mut self) -> Result<Vec<Change>, Refused> {
         let Some(file) = self.file.clone() else { return Err(Refused::NoFile) };
@@ -232,26 +273,33 @@ impl Process {
     }
 
     /// No new sessions; bound ones go on until they end or the time is over. A second signal ends the wait.
-    async fn drain(mut self, mut signals: Signals, mut order: mpsc::Receiver<Order>) -> ExitCode {
+    async fn drain(mut self, mut signals: Signals) -> ExitCode {
         self.admin.enter(Phase::Draining);
         let time = self.config.relay.drain_timeout;
-        tracing::info!(timeout_s = time.as_secs(), "draining: new sessions are refused, bound ones go on");
-        if let Some(plane) = &self.plane {
-            plane.drain().await;
+        // Who has just been let in still gets the session that it came for: there is no other process on that connection.
+        let grace = if self.handed_on { self.config.limits.probation } else { Duration::ZERO };
+        if !self.handed_on {
+            self.manager.stopping();
         }
-        let _ = self.server.shards.drain().await;
-        let deadline = tokio::time::sleep(time);
-        tokio::pin!(deadline);
+        let begin = tokio::time::sleep(grace);
+        let deadline = tokio::time::sleep(grace + time);
+        tokio::pin!(begin, deadline);
+        let mut draining = false;
         loop {
+            if !draining && (grace.is_zero() || begin.is_elapsed()) {
+                draining = true;
+                self.refuse_new().await;
+            }
             let calls = match &self.plane {
                 Some(plane) => plane.calls().await,
                 None => 0,
             };
             // A shard that is too busy to answer has something left.
-            if calls == 0 && self.server.shards.drained().await.unwrap_or(false) {
+            if draining && calls == 0 && self.server.shards.drained().await.unwrap_or(false) {
                 break;
             }
             tokio::select! {
+                () = &mut begin, if !draining => {}
                 () = tokio::time::sleep(DRAIN_STEP) => {}
                 () = &mut deadline => {
                     tracing::warn!("drain timeout: sessions that are left are ended");
@@ -259,12 +307,16 @@ impl Process {
                 }
                 _ = signals.term.recv() => break,
                 _ = signals.int.recv() => break,
-                _ = signals.hangup.recv() => report_reload(&self.reload().await),
-                Some(order) = order.recv() => match order {
+                _ = signals.upgrade.recv() => self.upgrade(),
+                _ = signals.hangup.recv() => {
+                    let _ = self.reload_as_told().await;
+                }
+                Some(successor) = self.successors.recv() => {
+                    self.hand_on(successor).await;
+                }
+                Some(order) = self.order.recv() => match order {
                     Order::Reload(reply) => {
-                        let result = self.reload().await;
-                        report_reload(&result);
-                        let _ = reply.send(result);
+                        let _ = reply.send(self.reload_as_told().await);
                     }
                     Order::Drain => {}
                 },
@@ -273,27 +325,31 @@ impl Process {
         self.stop().await
     }
 
-    async fn stop(self) -> ExitCode {
+    async fn refuse_new(&self) {
+        let time = self.config.relay.drain_timeout;
+        tracing::info!(timeout_s = time.as_secs(), "draining: new sessions are refused, bound ones go on");
+        if let Some(plane) = &self.plane {
+            plane.drain().await;
+        }
+        let _ = self.server.shards.drain().await;
+        if self.handed_on {
+            let _ = self.server.shards.dismiss().await;
+        }
+    }
+
+    async fn stop(mut self) -> ExitCode {
+        self.offered = None;
         // Whoever still has a call hears BYE before its media go.
         if let Some(plane) = self.plane {
             plane.stop().await;
         }
         let _ = self.server.shards.stop().await;
-        let server = self.server;
-        let joined = tokio::time::timeout(GOODBYE, tokio::task::spawn_blocking(move || server.join())).await;
-        if joined.is_err() {
+        if tokio::time::timeout(GOODBYE, self.server.ended()).await.is_err() {
             tracing::warn!("some links did not take their last frames in time");
         }
         self.records.flush();
         tracing::info!("stopped");
         ExitCode::SUCCESS
-    }
-}
-
-fn report_reload(result: &Result<Vec<Change>, Refused>) {
-    match result {
-        Ok(changes) => tracing::info!(?changes, "configuration reloaded"),
-        Err(error) => tracing::error!(%error, "configuration not reloaded; the old one stays in force"),
     }
 }
 
