@@ -18,6 +18,8 @@
 //! SIM_SEED=7 SIM_KEEP=3,9-12 …                                                some of its actions alone
 //! ```
 
+#![allow(unreachable_pub, reason = "nobody can reach anything of a test")]
+
 mod client;
 mod control;
 mod dice;
@@ -52,7 +54,7 @@ fn wish(name: &str) -> Option<u64> {
 /// Tells all of a failure that one needs to understand it: the smallest plan found, its trace, how to see it again.
 fn tell(seed: u64, failure: &Failure) -> String {
     let plan = Plan::new(seed);
-    let kept = shrink::shrink(seed, &plan, failure.rule);
+    let kept = shrink::shrink(seed, &plan, failure);
     let small = plan.keep(|i| kept.binary_search(&i).is_ok());
     let again = play(seed, small.clone(), true);
     let list = shrink::write_list(&kept);

@@ -20,6 +20,17 @@ pub struct Failure {
     pub lines: Vec<String>,
 }
 
+impl Failure {
+    /// The same thing is wrong, whatever it is called in that run.
+    pub fn is_like(&self, other: &Failure) -> bool {
+        let words = |f: &Failure| {
+            let plain = |w: &&str| w.len() > 1 && w.chars().all(|c| c.is_ascii_lowercase());
+            f.what.split([' ', ':', ',']).filter(plain).map(str::to_owned).collect::<Vec<_>>()
+        };
+        self.rule == other.rule && words(self) == words(other)
+    }
+}
+
 /// What a run that went well was like.
 #[derive(Clone, Debug)]
 pub struct Report {

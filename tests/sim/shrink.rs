@@ -1,17 +1,16 @@
-//! A failing plan made smaller: actions are left out as long as the same rule is still broken.
+//! A failing plan made smaller: actions are left out as long as the same goes wrong.
 
-use crate::model::Rule;
 use crate::plan::Plan;
-use crate::run::play;
+use crate::run::{Failure, play};
 
 /// Runs that a shrinking may take.
 const MOST: usize = 400;
 
-/// The smallest set of actions found with which this rule is still broken.
-pub fn shrink(seed: u64, plan: &Plan, rule: Rule) -> Vec<usize> {
+/// The smallest set of actions found with which the same is still wrong.
+pub fn shrink(seed: u64, plan: &Plan, failure: &Failure) -> Vec<usize> {
     let fails = |kept: &[usize]| {
         let small = plan.keep(|i| kept.binary_search(&i).is_ok());
-        play(seed, small, false).is_err_and(|f| f.rule == rule)
+        play(seed, small, false).is_err_and(|f| f.is_like(failure))
     };
     let mut kept: Vec<usize> = (0..plan.actions.len()).collect();
     let (mut size, mut runs) = (kept.len() / 2, 0);

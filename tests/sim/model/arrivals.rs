@@ -119,6 +119,9 @@ impl Model {
         {
             let c = &mut passage.chunks[chunk];
             (c.flag, c.ended, c.moved) = (Some(flag), now, now);
+            // What has left already needs no further part to say that more follows.
+            let left = c.parts.last().is_some_and(|p| passage.parts[*p].flag.is_some());
+            c.out_done |= flag == '+' && left && c.out == c.len;
             return self.takes_its_turn(node, &message, chunk);
         }
         if let Some(passing) = link.arriving_whole.take() {

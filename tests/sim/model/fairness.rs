@@ -20,6 +20,7 @@ impl Model {
     pub fn second(&mut self, now: u64, skews: &[u64]) {
         for (node, skew) in skews.iter().enumerate() {
             let now = now + skew;
+            self.look_at_suspects(node, now);
             if !self.nodes[node].up || self.nodes[node].disturbed + WAIT > now {
                 continue;
             }
@@ -42,7 +43,8 @@ impl Model {
         let mut live = false;
         for c in passage.chunks[passage.cursor.min(passage.chunks.len())..].iter() {
             let over = c.out_done || !c.reports.is_empty() || c.answer.is_some_and(|a| a >= 300) || c.cut;
-            if over || c.wish == Wish::No || !open(c.link) {
+            let greets = !c.body && self.is_leg(node, &c.to[0]);
+            if over || greets || c.wish == Wish::No || !open(c.link) {
                 continue;
             }
             live = true;

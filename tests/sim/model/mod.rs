@@ -148,6 +148,7 @@ struct Link {
     open: bool,
     finished: bool,
     opened: u64,
+    closed: u64,
     incoming: Reader,
     outgoing: Reader,
     /// The frame that arrives: a chunk, or something else.
@@ -188,6 +189,7 @@ pub struct Model {
     pub broken: Option<Broken>,
     pub book: Book,
     pub stats: Stats,
+    suspects: Vec<signal::Suspect>,
     nodes: Vec<NodeModel>,
     expire_live: bool,
     bulk: bool,
@@ -202,6 +204,7 @@ impl Model {
             broken: None,
             book: Book::default(),
             stats: Stats::default(),
+            suspects: Vec::new(),
             nodes: (0..nodes).map(|_| NodeModel::default()).collect(),
             expire_live: shape.expire_live,
             bulk: shape.bulk,
@@ -248,6 +251,7 @@ impl Model {
     pub fn link_opened(&mut self, node: usize, end: EndRef, kind: LinkKind, dialled: bool, now: u64) {
         let link = Link {
             kind,
+            closed: 0,
             dialled,
             open: true,
             finished: false,
@@ -270,7 +274,7 @@ impl Model {
     pub fn link_closed(&mut self, node: usize, end: EndRef, now: u64) {
         let n = &mut self.nodes[node];
         let Some(link) = n.links.get_mut(&end) else { return };
-        link.open = false;
+        (link.open, link.closed) = (false, now);
         if let Some((message, chunk)) = link.arriving.take()
             && let Some(passage) = n.passages.get_mut(&message)
         {

@@ -144,7 +144,7 @@ impl Model {
                 return wrong("from somebody else, and not to the owner");
             }
             self.pin(node, came, from)?;
-        } else if let Some(next) = came.to.get(1).filter(|u| u.contains(&self.nodes[node].host)) {
+        } else if let Some(next) = came.to.get(1).filter(|u| host_of(u) == self.nodes[node].host) {
             hops = 2;
             let Some(inner) = self.nodes[node].tokens.get(next) else { return wrong("no such inner token") };
             if !self.alive(inner, came.at) {
@@ -158,7 +158,7 @@ impl Model {
                 LinkKind::Person(p) => format!("c{p}.example"),
                 LinkKind::Peer { node, .. } => host(node),
             };
-            if !came.to.get(1).is_some_and(|u| u.contains(&format!("//{name}:")) || u.contains(&format!("//{name};"))) {
+            if came.to.get(1).map(|u| host_of(u)) != Some(name.as_str()) {
                 return wrong("not to the host that the path names");
             }
         }
@@ -192,4 +192,10 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// Host of a URI.
+fn host_of(uri: &str) -> &str {
+    let authority = uri.split("//").nth(1).unwrap_or_default().split(['/', ';']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default()
 }
