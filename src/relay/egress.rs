@@ -396,7 +396,7 @@ impl Relay {
     }
 
     /// The front chunk has left completely; the next one may have been waiting behind it.
-    fn finish_chunk(&mut self, flow_id: FlowId, now: Moment) {
+    pub(super) fn finish_chunk(&mut self, flow_id: FlowId, now: Moment) {
         let hold = self.settings.limits.hold;
         let Some(flow) = self.flows.get_mut(flow_id) else { return };
         let Some(chunk) = flow.queue.pop_front() else { return };

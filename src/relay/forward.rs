@@ -386,8 +386,20 @@ impl Relay {
         flow.last_input = now;
         if ends {
             self.count_from_abroad(id);
+            self.end_without_part(id, flag, now);
         }
         self.wake(id);
+    }
+
+    /// Everything of a chunk that is to go on has left already, in parts that were ended with `+` themselves: nothing is to be
+    /// said any more, and a part without an octet would be no progress (RFC 4975 section 7.1.1).
+    fn end_without_part(&mut self, id: FlowId, flag: Flag, now: Moment) {
+        let Some(flow) = self.flows.get(id) else { return };
+        // What has begun to leave is at the front, and what has just ended at the back.
+        let Some(chunk) = flow.queue.front().filter(|_| flow.queue.len() == 1 && flow.open.is_none()) else { return };
+        if flag == Flag::More && chunk.buffered == 0 && chunk.written > 0 {
+            self.finish_chunk(id, now);
+        }
     }
 
     /// The flow may have something to send: it takes its turn on its link.

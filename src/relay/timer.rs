@@ -40,7 +40,7 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    #[cfg(test)]
+    /// Deadlines that are armed, overtaken ones too.
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -191,7 +191,7 @@ impl Transactions {
         tids.iter().filter_map(|tid| self.remove(tid)).collect()
     }
 
-    #[cfg(test)]
+    /// All of them.
     pub(super) fn live(&self) -> impl Iterator<Item = &Transaction> {
         self.live.values()
     }

@@ -36,6 +36,23 @@ pub(in super::super) struct Lost {
     behind: u64,
 }
 
+impl Mailbox {
+    /// This link is stopped because the mailbox is full.
+    pub(in super::super) fn stops(&self, id: LinkId) -> bool {
+        self.waiting.contains(&id)
+    }
+}
+
+impl Lost {
+    /// The accepted SEND that is kept open for what still comes.
+    pub(in super::super) fn failing(&self) -> Option<PendingId> {
+        match &self.fate {
+            Fate::Failing(pending) => Some(*pending),
+            Fate::Refused(_) => None,
+        }
+    }
+}
+
 enum Fate {
     /// It was never queued.
     Refused(Failure),
