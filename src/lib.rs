@@ -3,6 +3,9 @@
 //! WIRE ([`msrp`], [`auth`], [`sdp`], [`sip::framing`]) and CORE ([`relay`]) are plain state and values: they build with
 //! `--no-default-features`, without a runtime, a socket or a clock. Everything else is behind the feature `net`.
 
+#[cfg(all(feature = "planted", not(debug_assertions)))]
+compile_error!("the feature `planted` is for tests: it puts bugs into the relay");
+
 #[cfg(feature = "net")]
 pub mod accounts;
 #[cfg(feature = "net")]
@@ -25,6 +28,10 @@ pub mod msrp;
 pub mod net;
 #[cfg(feature = "net")]
 pub mod observe;
+#[cfg(not(feature = "planted"))]
+mod planted;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod relay;
 pub mod sdp;
 pub mod sip;

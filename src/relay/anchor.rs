@@ -15,8 +15,6 @@
 
 mod admission;
 mod binding;
-#[cfg(test)]
-mod check;
 mod cut;
 mod expects;
 mod hold;
@@ -185,6 +183,30 @@ impl Anchor {
 
     fn tokens(&self) -> Vec<TokenId> {
         self.legs.iter().flat_map(Leg::tokens).collect()
+    }
+
+    // ---- for an audit
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    pub(super) fn knows(&self, side: Side, token: TokenId) -> bool {
+        self.leg(side).tokens().any(|t| t == token)
+    }
+
+    /// Tokens beside the current ones.
+    pub(super) fn kept_tokens(&self) -> impl Iterator<Item = TokenId> + '_ {
+        let renewals = self.legs.iter().filter_map(|l| l.renewal.as_ref().map(|(token, _)| *token));
+        self.legs.iter().flat_map(|l| l.older.iter().copied()).chain(renewals)
+    }
+
+    pub(super) fn links(&self) -> impl Iterator<Item = FarLink> + '_ {
+        self.legs.iter().filter_map(|l| l.link)
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 }
 

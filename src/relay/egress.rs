@@ -15,6 +15,7 @@ use super::transmit::Transmit;
 use super::{Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{ByteRange, EndLineGuard, FailureReport, Flag, RangeOut, Tid, end_line, forward_request};
+use crate::planted::{Bug, on};
 
 /// Octets of SEND data that a session may write before another one gets its turn.
 const QUANTUM: i64 = 16 << 10;
@@ -144,6 +145,9 @@ impl Relay {
         while let Some(flow_id) = self.links.get_mut(id).and_then(|l| l.egress.ring.pop_front()) {
             let Some(flow) = self.flows.get_mut(flow_id) else { continue };
             flow.deficit = flow.deficit.clamp(-DEBT, 0) + QUANTUM;
+            if on(Bug::TurnNeverEnds) {
+                flow.deficit = i64::MAX;
+            }
             let mut sent = false;
             while flow_may_send(self.flows.get(flow_id), now) {
                 sent |= self.send_part(id, flow_id, now, out);
@@ -171,6 +175,9 @@ impl Relay {
             flow.in_ring = true;
             if let Some(link) = self.links.get_mut(id) {
                 link.egress.ring.push_back(flow_id);
+                if on(Bug::TurnNeverEnds) {
+                    link.egress.ring.rotate_right(1);
+                }
             }
         } else if flow.open.is_none() && !flow.queue.is_empty() && !flow.held && now < flow.hold_until {
             flow.held = true;
@@ -188,7 +195,8 @@ impl Relay {
             Ready::Open => (0, false, false),
         };
         let start = chunk.start + chunk.written;
-        let tid = Tid::random(&mut self.rng);
+        let counted = || Tid::parse(format!("{:016}", self.counts.frames_out[0].iter().sum::<u64>()).as_bytes());
+        let tid = on(Bug::PredictableTid).then(counted).flatten().unwrap_or_else(|| Tid::random(&mut self.rng));
         chunk.parts += 1;
         if chunk.parts > 1 {
             self.counts.parts_cut += 1;
@@ -309,7 +317,7 @@ impl Relay {
         while left > 0 {
             let Some(slice) = slices.front_mut() else { break };
             let want = slice.octets.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let admitted = part.guard.admit(&slice.octets[..want]);
+            let admitted = if on(Bug::OwnEndLine) { want } else { part.guard.admit(&slice.octets[..want]) };
             let whole = admitted == slice.octets.len();
             let piece = if whole { std::mem::take(&mut slice.octets) } else { slice.octets.split_to(admitted) };
             if !piece.is_empty() {
@@ -377,7 +385,9 @@ impl Relay {
         let Some(link) = self.links.get_mut(flow.link) else { return };
         link.egress.open = None;
         let mut line = Vec::new();
-        end_line(&mut line, part.tid.as_bytes(), Flag::Abort, has_body);
+        if !on(Bug::OpenPartNotEnded) {
+            end_line(&mut line, part.tid.as_bytes(), Flag::Abort, has_body);
+        }
         let at = link.egress.handed_out + line.len() as u64;
         link.egress.urgent.splice(0..0, line);
         link.transactions.complete(&part.tid, part.start + part.written);
@@ -386,7 +396,7 @@ impl Relay {
     }
 
     /// The front chunk has left completely; the next one may have been waiting behind it.
-    fn finish_chunk(&mut self, flow_id: FlowId, now: Moment) {
+    pub(super) fn finish_chunk(&mut self, flow_id: FlowId, now: Moment) {
         let hold = self.settings.limits.hold;
         let Some(flow) = self.flows.get_mut(flow_id) else { return };
         let Some(chunk) = flow.queue.pop_front() else { return };
@@ -492,5 +502,6 @@ fn range_of(chunk: &Queued, start: u64, octets: u64, last: bool, whole: bool) ->
         Some(total) if total >= seen => Some(total),
         _ => None,
     };
+    let start = start + u64::from(chunk.parts > 1 && on(Bug::RangeOffByOne));
     ByteRange { start, end: (whole && octets <= SMALL).then_some(end), total }
 }

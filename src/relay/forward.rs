@@ -18,6 +18,7 @@ use super::turn::Turn;
 use super::way::Found;
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Flag, Head, Status};
+use crate::planted::{Bug, on};
 
 /// A chunk as its source hands it to its flow.
 pub(super) struct Start {
@@ -129,6 +130,9 @@ impl Relay {
         if let Some(link) = self.links.get_mut(id) {
             link.fed.1 += head.bytes().len() + super::flow::CHUNK_OVERHEAD;
         }
+        if on(Bug::OkBeforeEnd) && head.failure_report() == FailureReport::Yes {
+            self.respond(id, &head, Status::OK, &[], now);
+        }
         self.set_frame(id, Frame::Chunk { source: source_id, serial, head, received: 0 });
     }
 
@@ -149,7 +153,7 @@ impl Relay {
         let range = head.byte_range();
         let total = range.and_then(|r| r.total);
         let back = flow.back;
-        let pending = (report != FailureReport::No).then(|| {
+        let pending = (report != FailureReport::No || on(Bug::ReportForNo)).then(|| {
             self.pendings.insert(Pending {
                 flow: id,
                 back,
@@ -219,6 +223,7 @@ impl Relay {
     pub(super) fn continue_send(&mut self, id: LinkId, octets: Bytes, now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
         let Frame::Chunk { source, serial, head, received } = &mut link.frame else { return };
+        let further = *received > 0;
         *received += octets.len() as u64;
         link.fed.1 += octets.len() + SLICE_OVERHEAD;
         let (source_id, serial) = (*source, *serial);
@@ -232,6 +237,9 @@ impl Relay {
         }
         match source.target {
             Target::Here(flow) => {
+                if on(Bug::BodyOctetTwice) && further {
+                    self.push_body(flow, octets.slice(..1), now);
+                }
                 self.push_body(flow, octets, now);
                 if self.overflows(id, flow, now) {
                     self.refuse_running(id, source_id, serial, Refusal::TooLarge, now);
@@ -292,6 +300,10 @@ impl Relay {
         back.buffered += len;
         flow.last_input = now;
         flow.slices.push_back(Slice { octets, charge, settled: false });
+        let pieces = flow.slices.len();
+        if on(Bug::SlicesSwapped) && pieces > 1 && back.buffered > len {
+            flow.slices.swap(pieces - 1, pieces - 2);
+        }
         flow.charged += charge;
         self.buffered += charge;
         self.dirty(id);
@@ -328,7 +340,12 @@ impl Relay {
             }
         }
         self.after_chunk(source_id);
-        if head.failure_report() == FailureReport::Yes {
+        let wanted = match head.failure_report() {
+            FailureReport::Yes => !on(Bug::OkBeforeEnd),
+            FailureReport::Partial => on(Bug::OkForPartial),
+            FailureReport::No => false,
+        };
+        if wanted {
             self.respond(id, head, Status::OK, &[], now);
         }
         let message = flag == Flag::Complete && head.content_type().is_some();
@@ -369,8 +386,20 @@ impl Relay {
         flow.last_input = now;
         if ends {
             self.count_from_abroad(id);
+            self.end_without_part(id, flag, now);
         }
         self.wake(id);
+    }
+
+    /// Everything of a chunk that is to go on has left already, in parts that were ended with `+` themselves: nothing is to be
+    /// said any more, and a part without an octet would be no progress (RFC 4975 section 7.1.1).
+    fn end_without_part(&mut self, id: FlowId, flag: Flag, now: Moment) {
+        let Some(flow) = self.flows.get(id) else { return };
+        // What has begun to leave is at the front, and what has just ended at the back.
+        let Some(chunk) = flow.queue.front().filter(|_| flow.queue.len() == 1 && flow.open.is_none()) else { return };
+        if flag == Flag::More && chunk.buffered == 0 && chunk.written > 0 {
+            self.finish_chunk(id, now);
+        }
     }
 
     /// The flow may have something to send: it takes its turn on its link.
@@ -414,6 +443,7 @@ impl Relay {
     /// The sender vanished or gave up inside a chunk: the receiver is told with `#` (AMB-64).
     pub(super) fn cut_short(&mut self, source_id: SourceId, now: Moment) {
         let flag = if self.settings.abort_lost { Flag::Abort } else { Flag::More };
+        let flag = if on(Bug::AbortFlagLost) { Flag::Complete } else { flag };
         self.counts.aborts += 1;
         match self.sources.get(source_id).map(|s| s.target) {
             Some(Target::Here(flow)) => self.push_end(flow, flag, now),

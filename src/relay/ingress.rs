@@ -8,6 +8,7 @@ use super::route::Refusal;
 use super::{Relay, link};
 use crate::moment::Moment;
 use crate::msrp::{Event, Flag, Head, Kind, MAX_NON_SEND_BODY, Method};
+use crate::planted::{Bug, on};
 
 /// Malformed responses that a link may send before it is closed.
 const BAD_RESPONSES: u32 = 100;
@@ -250,8 +251,8 @@ impl Relay {
     pub(super) fn refuse(&mut self, id: LinkId, head: &Head, refusal: Refusal, now: Moment) {
         self.counts.refusals[refusal.kind() as usize] += 1;
         let report = head.kind() == Kind::Request(Method::Report);
-        let quiet = report
-            || (head.kind() == Kind::Request(Method::Send) && head.failure_report() == crate::msrp::FailureReport::No);
+        let send = head.kind() == Kind::Request(Method::Send) && !on(Bug::ErrorForNo);
+        let quiet = report || (send && head.failure_report() == crate::msrp::FailureReport::No);
         if !quiet {
             self.respond(id, head, refusal.status(), &[], now);
         }

@@ -11,6 +11,7 @@ use super::timer::Owner;
 use super::{Event, Link, Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{Status, Uri};
+use crate::planted::{Bug, on};
 use crate::sdp::Fingerprint;
 use crate::slack::Slack;
 
@@ -221,7 +222,9 @@ impl Relay {
         self.release_bindings(id, reason, now);
         let Some(link) = self.links.remove(id) else { return };
         self.handed_out -= link.egress.outstanding() as usize;
-        self.urgent -= link.egress.queued_urgent().min(self.urgent);
+        if !on(Bug::UrgentLeak) {
+            self.urgent -= link.egress.queued_urgent().min(self.urgent);
+        }
         self.counts.links_closed += 1;
         let relay = link.relay_name().cloned();
         self.outputs.push_back(Output::Event(Event::LinkClosed { peer: link.meta.peer, reason, relay }));
@@ -271,11 +274,12 @@ impl Relay {
             for back in reverse.into_values().map(|r| r.back) {
                 self.send_back(back, Vec::new(), false, now);
             }
+            let outcome = if on(Bug::NextHopLossSilent) { Ok(()) } else { Err(status) };
             for t in unanswered {
-                self.settle_part(t.pending, t.first, t.behind, Err(status), now);
+                self.settle_part(t.pending, t.first, t.behind, outcome, now);
             }
         }
-        for token in owned {
+        for token in owned.into_iter().filter(|_| !on(Bug::StaleSession) || reason != CloseReason::Lost) {
             self.end_session(&token, SessionEnd::OwnerGone, now);
         }
         for token in far_of {
@@ -410,7 +414,9 @@ impl Relay {
         flow.slices.clear();
         let charged = std::mem::take(&mut flow.charged);
         let back = flow.back;
-        self.buffered -= charged;
+        if !on(Bug::SliceLeak) {
+            self.buffered -= charged;
+        }
         for chunk in queue {
             let Some(pending) = chunk.pending else { continue };
             let (first, behind) = (chunk.start + chunk.written, chunk.start + chunk.written + chunk.buffered);

@@ -11,6 +11,7 @@
 
 mod anchor;
 mod arena;
+mod audit;
 mod authorize;
 mod bulk;
 mod closing;
@@ -54,6 +55,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use anchor::{AnchorError, AnchorId, AnchorNews, AnchorWish, Connect, Expects, LegTerms, Reserved, Side};
 pub use arena::Key;
+pub use audit::Discrepancy;
 pub use authorize::{Account, LookUpFailure};
 pub use event::{
     AUTH_OUTCOMES, AuthOutcome, Buckets, CODES, Claimant, CodeCounts, Counts, DEPTH_BOUNDS, Event, FRAME_KINDS,
@@ -323,25 +325,6 @@ impl Relay {
                 flow.max_part = max_part;
             }
         }
-    }
-
-    /// What is left of links and sessions, by kind, for tests.
-    #[cfg(test)]
-    fn remains(&self) -> Vec<String> {
-        let kinds = [
-            ("links", self.links.len()),
-            ("sessions", self.sessions.len()),
-            ("anchors", self.anchors.len()),
-            ("sources", self.sources.len()),
-            ("flows", self.flows.len()),
-            ("pendings", self.pendings.len()),
-            ("redirects", self.redirects.len()),
-            ("abroad", self.abroad.len()),
-            ("lost", self.lost.len()),
-            ("next hops", self.next_hops.len()),
-            ("octets", self.buffered),
-        ];
-        kinds.iter().filter(|(_, n)| *n > 0).map(|(kind, n)| format!("{n} {kind}")).collect()
     }
 
     fn here(&self, link: LinkId) -> FarLink {

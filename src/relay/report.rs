@@ -15,6 +15,7 @@ use super::source::{Failure, Poisoned, SourceId, SourceRef, Target, poisons};
 use super::timer::Owner;
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Flag, Kind, Method, Path, Scheme, Status, Tid, Uri, report};
+use crate::planted::{Bug, on};
 
 /// How long a count of what a link feeds is good.
 const RECOUNT: Duration = Duration::from_millis(100);
@@ -245,7 +246,7 @@ impl Relay {
     pub(super) fn poison(&mut self, id: SourceId, message: Option<&[u8]>, status: Status, now: Moment) {
         let (most, time) = (self.settings.limits.poisoned_per_session, self.settings.limits.poison);
         let (Some(source), Some(message)) = (self.sources.get_mut(id), message) else { return };
-        if source.poison(Some(message), now).is_some() || !poisons(status) {
+        if source.poison(Some(message), now).is_some() || !poisons(status) || on(Bug::PoisonForgotten) {
             return;
         }
         if source.poisoned.len() >= most {
@@ -335,11 +336,17 @@ impl Relay {
             self.counts.reports_dropped += 1;
             return;
         };
-        let tid = Tid::random(&mut self.rng);
+        if on(Bug::LostReport) {
+            return;
+        }
         let message = failure.message.as_ref().map(Short::as_bytes);
-        self.push_urgent(link, frame_kind(Kind::Request(Method::Report)), |out| {
-            report(out, tid.as_bytes(), &failure.from_path, &failure.token_uri, message, failure.range, failure.status);
-        });
+        for _ in 0..1 + u32::from(on(Bug::DoubleReport)) {
+            let tid = Tid::random(&mut self.rng);
+            self.push_urgent(link, frame_kind(Kind::Request(Method::Report)), |out| {
+                let Failure { from_path, token_uri, range, status, .. } = &failure;
+                report(out, tid.as_bytes(), from_path, token_uri, message, *range, *status);
+            });
+        }
         self.counts.reports_made.add(failure.status);
         self.watch_responses(link, now);
         self.touch(link);
@@ -423,6 +430,9 @@ impl Relay {
     /// One reason less to stop this link, if it was stopped; a local endpoint looks again for room.
     pub(super) fn release_stop(&mut self, link: LinkId) {
         let Some(l) = self.links.get_mut(link) else { return };
+        if on(Bug::StopKept) {
+            return;
+        }
         if l.is_local() {
             self.touch(link);
         } else if !l.shared() {

@@ -8,6 +8,7 @@ use super::pending::PendingId;
 use super::session::FarLink;
 use crate::moment::Moment;
 use crate::msrp::{Head, Kind, Method, Path, PathsOut, Status, Tid, Uri, forward_response, response};
+use crate::planted::{Bug, on};
 
 /// Failed AUTHs at an outer relay, within a minute, that close the client's link (RLY-25).
 const REMOTE_AUTH_FAILURES: u32 = 3;
@@ -20,6 +21,8 @@ impl Relay {
         let send = head.kind() == Kind::Request(Method::Send);
         let back = if send { from.first().unwrap_or_default() } else { from.after(0) };
         let own = to.first().unwrap_or_default();
+        let other = || self.links.iter().map(|(other, _)| other).find(|other| *other != id);
+        let id = if send && on(Bug::ResponseToWrongLink) { other().unwrap_or(id) } else { id };
         self.push_urgent(id, RESPONSE, |out| response(out, head.transact_id(), status, back, own, extra));
         self.counts.responses_made.add(status);
         self.watch_responses(id, now);
@@ -100,6 +103,7 @@ impl Relay {
             return;
         }
         let Some(reverse) = self.links.get_mut(id).and_then(|l| l.reverse.remove(tid)) else { return };
+        let back_tid = if on(Bug::ReverseCrossed) { tid.as_bytes() } else { reverse.tid.as_bytes() };
         let failed = reverse.credentials
             && status == Status::UNAUTHORIZED
             && !head.header("WWW-Authenticate").is_some_and(says_stale);
@@ -107,11 +111,11 @@ impl Relay {
         let turned = PathsOut::Turn(reverse.hops);
         if let Some(own) = &reverse.leg {
             let set = PathsOut::Set { to: &reverse.origin, from: own };
-            forward_response(&mut frame, head, reverse.tid.as_bytes(), set);
+            forward_response(&mut frame, head, back_tid, set);
         } else if to.len() > reverse.hops {
-            forward_response(&mut frame, head, reverse.tid.as_bytes(), turned);
+            forward_response(&mut frame, head, back_tid, turned);
         } else if let Some(whole) = self.with_origin(head, to, &reverse) {
-            forward_response(&mut frame, &whole, reverse.tid.as_bytes(), turned);
+            forward_response(&mut frame, &whole, back_tid, turned);
         }
         self.send_back(reverse.back, frame, failed, now);
     }

@@ -161,8 +161,8 @@ impl Relay {
             link.transactions.deadline(limits.transaction, now),
             stalled,
             deferred,
-            // Nobody tells when the last session goes, so it is looked for now and then.
-            Some(if link.in_session() { now + idle / 4 } else { last + idle }),
+            // Nobody tells when the last session goes, so it is looked for now and then. Without a peer nobody is idle.
+            link.meta.peer.map(|_| if link.in_session() { now + idle / 4 } else { last + idle }),
         ]
         .into_iter()
         .flatten()

@@ -45,6 +45,7 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// Deadlines that are armed, overtaken ones too.
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -6,6 +6,7 @@ use super::link::LinkId;
 use super::session::{Owner, Session, SessionEnd, TokenId};
 use super::{AnchorId, Authority, Event, Output, Relay, SessionRecord};
 use crate::moment::Moment;
+use crate::planted::{Bug, on};
 
 impl Relay {
     /// Makes a token for the owner behind this link. `relay` is the peer relay that acts for the client, if any.
@@ -19,6 +20,7 @@ impl Relay {
         now: Moment,
     ) -> Option<(TokenId, Arc<[u8]>)> {
         let token = self.new_token();
+        let expires = if on(Bug::ExpiryIgnored) { Moment::FAR } else { expires };
         let l = self.links.get_mut(link)?;
         let local = &l.meta.local;
         let uri = token_uri(local, &token);
@@ -58,7 +60,7 @@ impl Relay {
     pub(super) fn end_session(&mut self, token: &TokenId, end: SessionEnd, now: Moment) {
         let Some(session) = self.sessions.remove(token) else { return };
         let leg = matches!(session.owner, Owner::Leg(..));
-        if !leg {
+        if !leg && !on(Bug::LeaseKept) {
             self.outputs.push_back(Output::Release { user: session.user.clone() });
         }
         self.token_gone(*token);

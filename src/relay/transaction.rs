@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use super::pending::PendingId;
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Tid};
+use crate::planted::{Bug, on};
 
 /// A frozen clock runs on after this, if not one octet drained meanwhile.
 const LONGEST_FREEZE: Duration = Duration::from_secs(60);
@@ -117,6 +118,9 @@ impl Transactions {
     }
 
     pub(super) fn freeze(&mut self, now: Moment) {
+        if on(Bug::TimerNotFrozen) {
+            return;
+        }
         self.frozen_at.get_or_insert(now);
     }
 
@@ -156,7 +160,8 @@ impl Transactions {
         }
         let clock = self.clock(now);
         let mut over = None;
-        for (queue, failure) in [(&mut self.timed, true), (&mut self.partial, false)] {
+        let (yes, partial) = (!on(Bug::LostTimeout), on(Bug::PartialTimeout));
+        for (queue, failure) in [(&mut self.timed, yes), (&mut self.partial, partial)] {
             while let Some((at, tid)) = queue.front().copied() {
                 if at + wait > clock {
                     break;
@@ -186,7 +191,7 @@ impl Transactions {
         tids.iter().filter_map(|tid| self.remove(tid)).collect()
     }
 
-    #[cfg(test)]
+    /// All of them.
     pub(super) fn live(&self) -> impl Iterator<Item = &Transaction> {
         self.live.values()
     }

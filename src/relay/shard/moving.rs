@@ -9,6 +9,7 @@ use super::super::{Output, Relay};
 use super::Content;
 use crate::moment::Moment;
 use crate::msrp::Head;
+use crate::planted::{Bug, on};
 
 /// Parcels that were sent after a token are sent on for so long.
 const FORWARDING: Duration = Duration::from_secs(60);
@@ -63,6 +64,9 @@ impl Relay {
         let mut sessions: Vec<_> = link.owned.iter().filter_map(|t| self.sessions.remove(t).map(|s| (*t, s))).collect();
         for (token, session) in &mut sessions {
             session.moves = session.moves.saturating_add(1);
+            if on(Bug::MoveWithoutRedirect) {
+                continue;
+            }
             self.redirects.insert(*token, Redirect { to, moves: session.moves });
             if token.label().is_none_or(|l| l.shard != self.shard) {
                 self.forwarding.push_back((now + FORWARDING, *token, session.moves));
@@ -75,7 +79,13 @@ impl Relay {
     /// A link arrives from another shard. Its new key is returned; whatever it sent and nobody has looked at yet goes on
     /// here, and it may move on at once.
     pub fn handle_adopt(&mut self, moved: Box<MovedLink>, now: Moment) -> LinkId {
-        let MovedLink { link, sessions, replay } = *moved;
+        let MovedLink { mut link, sessions, mut replay } = *moved;
+        if on(Bug::AdoptionDropsRequest) {
+            replay = None;
+        }
+        if on(Bug::AdoptionDropsInput) {
+            link.decoder = crate::msrp::Decoder::new(self.settings.wire);
+        }
         let id = self.links.insert(link);
         self.register_relay(id);
         for (token, mut session) in sessions {

@@ -16,6 +16,7 @@ use super::super::source::{Failure, SourceId, SourceRef};
 use super::{Content, Parcel};
 use crate::moment::Moment;
 use crate::msrp::{ByteRange, FailureReport, Flag, Status};
+use crate::planted::{Bug, on};
 use crate::relay::Output;
 
 /// Parcels under way to one other shard.
@@ -33,6 +34,23 @@ pub(in super::super) struct Lost {
     fate: Fate,
     /// One behind the last octet so far.
     behind: u64,
+}
+
+impl Mailbox {
+    /// This link is stopped because the mailbox is full.
+    pub(in super::super) fn stops(&self, id: LinkId) -> bool {
+        self.waiting.contains(&id)
+    }
+}
+
+impl Lost {
+    /// The accepted SEND that is kept open for what still comes.
+    pub(in super::super) fn failing(&self) -> Option<PendingId> {
+        match &self.fate {
+            Fate::Failing(pending) => Some(*pending),
+            Fate::Refused(_) => None,
+        }
+    }
 }
 
 enum Fate {
@@ -127,7 +145,7 @@ impl Relay {
     }
 
     pub(in super::super) fn post_credit(&mut self, to: SourceRef, octets: u64) {
-        if octets > 0 {
+        if octets > 0 && !on(Bug::CreditKept) {
             self.post(to.shard, Content::Credit { source: to.source, octets });
         }
     }
@@ -208,6 +226,9 @@ impl Relay {
         mailbox.received += 1;
         if mailbox.received * 8 >= self.settings.limits.mailbox {
             let parcels = std::mem::take(&mut mailbox.received);
+            if on(Bug::MailboxNotEmptied) {
+                return;
+            }
             self.post(from, Content::Received { parcels });
         }
     }

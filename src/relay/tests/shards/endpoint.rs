@@ -156,3 +156,18 @@ fn an_echo_answers_whom_it_hears_wherever_that_is() {
     assert_eq!(w.ends[echo].reports("m3").iter().map(|r| r.0).collect::<Vec<_>>(), [481]);
     w.assert_nothing_left();
 }
+
+#[test]
+fn an_endpoint_that_nobody_uses_wakes_its_shard_no_more() {
+    let mut w = World::with_shards(4, 1);
+    let (end, _) = w.endpoint(0, 0);
+    let tid = w.ends[end].send("msrps://relay.example:2855/none;tcp", "m1", b"anybody?");
+    w.run(SOON);
+    assert_eq!(w.ends[end].status_of(&tid), Some(481));
+    // Longer than a link of a far side may be idle, and than a socket may take nothing.
+    w.run(Duration::from_secs(310));
+    let now = w.now;
+    let next = w.shard(0, 0).poll_timeout();
+    assert!(next.is_none_or(|at| at > now + Duration::from_secs(30)), "{:?}", next.map(|at| at.since(now)));
+    w.assert_nothing_left();
+}

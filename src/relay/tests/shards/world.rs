@@ -557,7 +557,7 @@ impl World {
         self.run(Duration::from_secs(400));
         for (h, host) in self.hosts.iter().enumerate() {
             for (s, relay) in host.shards.iter().enumerate() {
-                assert_eq!(relay.remains(), Vec::<String>::new(), "relay {h} shard {s}");
+                relay.assert_empty();
             }
         }
     }

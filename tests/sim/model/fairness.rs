@@ -1,0 +1,89 @@
+//! Nobody with room to write waits for long (msrp-relay 6).
+
+use super::{LinkKind, Model, Rule};
+use crate::frame::Wish;
+use crate::wire::EndRef;
+
+const SECOND: u64 = 1_000_000_000;
+/// Longest wait on a link that takes octets: mailboxes and holds are far below.
+const WAIT: u64 = 8 * SECOND;
+
+impl Model {
+    /// A link has written all and its socket takes more; `empty` if the relay has nothing for it.
+    pub fn has_room(&mut self, node: usize, end: EndRef, now: u64, empty: bool) {
+        if let Some(link) = self.nodes[node].links.get_mut(&end) {
+            link.room_since = if empty { link.room_since.or(Some(now)) } else { None };
+        }
+    }
+
+    /// A second has passed.
+    pub fn second(&mut self, now: u64, skews: &[u64]) {
+        for (node, skew) in skews.iter().enumerate() {
+            let now = now + skew;
+            self.look_at_suspects(node, now);
+            if !self.nodes[node].up || self.nodes[node].disturbed + WAIT > now {
+                continue;
+            }
+            let live: Vec<String> = self.nodes[node].live.iter().cloned().collect();
+            for id in live {
+                match self.waits(node, &id, now) {
+                    None => drop(self.nodes[node].live.remove(&id)),
+                    Some(Some(what)) => return self.fail(Rule::Fairness, format!("relay {node}: {id} {what}")),
+                    Some(None) => {}
+                }
+            }
+        }
+    }
+
+    /// None if nothing of this message waits any more; else what is wrong with that.
+    fn waits(&self, node: usize, id: &str, now: u64) -> Option<Option<String>> {
+        let n = &self.nodes[node];
+        let passage = n.passages.get(id)?;
+        let open = |l: EndRef| n.links.get(&l).is_some_and(|l| l.open);
+        let mut live = false;
+        for c in passage.chunks[passage.cursor.min(passage.chunks.len())..].iter() {
+            let over = c.out_done || !c.reports.is_empty() || c.answer.is_some_and(|a| a >= 300) || c.cut;
+            let greets = !c.body && self.is_leg(node, &c.to[0]);
+            if over || greets || c.wish == Wish::No || !open(c.link) {
+                continue;
+            }
+            live = true;
+            let Some(way) = n.ways.get(&(c.link, c.to.join(" "))).and_then(|w| n.links.get(w)) else { continue };
+            // Between relays a message may wait for another link, and for answers before it goes over.
+            let relays = self.bulk && (is_peer(&way.kind) || n.links.get(&c.link).is_some_and(|l| is_peer(&l.kind)));
+            let something = c.out < c.len || c.flag.is_some();
+            let Some(room) = way.room_since.filter(|_| way.open && something && !relays && c.answer.is_some()) else {
+                continue;
+            };
+            let since = room.max(c.moved).max(way.opened).max(n.disturbed);
+            if now > since + WAIT {
+                return Some(Some(format!(
+                    "from octet {} waits {} s for a link that has room",
+                    c.start + c.out,
+                    (now - since) / SECOND
+                )));
+            }
+        }
+        live.then_some(None)
+    }
+
+    // ---- turns
+
+    /// A chunk has ended: what leaves on its way from now on, before it, is counted once it is its session's first.
+    pub(super) fn takes_its_turn(&mut self, node: usize, id: &str, chunk: usize) {
+        let _ = (node, id, chunk);
+    }
+
+    pub(super) fn front_of_way(&mut self, node: usize, id: &str, chunk: usize) {
+        let _ = (node, id, chunk);
+    }
+
+    /// Its first octets leave.
+    pub(super) fn had_its_turn(&mut self, node: usize, id: &str, chunk: usize, end: EndRef) {
+        let _ = (node, id, chunk, end);
+    }
+}
+
+fn is_peer(kind: &LinkKind) -> bool {
+    matches!(kind, LinkKind::Peer { .. })
+}
