@@ -97,3 +97,59 @@ fn relay_without(relay: &Relay) {
     fs::write(relay.path("chappe.toml"), rules("")).expect("a file");
     reload(relay);
 }
+
+/// The key of records that follows from a traffic secret of TLS 1.3 with AES-256-GCM and SHA-384 (RFC 8446 sections 7.1 and 7.3).
+fn record_key(secret: &[u8]) -> Vec<u8> {
+    use hmac::Mac;
+    let label = b"tls13 key";
+    let info = [&32u16.to_be_bytes()[..], &[label.len() as u8], label, &[0, 1]].concat();
+    let mut mac = hmac::Hmac::<sha2::Sha384>::new_from_slice(secret).expect("a key of any length");
+    mac.update(&info);
+    mac.finalize().into_bytes()[..32].to_vec()
+}
+
+/// The traffic secret of the only connection, from the file of SSLKEYLOGFILE.
+fn traffic_secret(relay: &Relay, label: &str) -> Vec<u8> {
+    let keys = fs::read_to_string(relay.path("keys.log")).expect("secrets of TLS");
+    let line = keys.lines().find(|line| line.starts_with(label)).expect("such a secret");
+    let digits = line.rsplit(' ').next().expect("digits").as_bytes();
+    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("digits"), 16).expect("digits");
+    digits.chunks(2).map(octet).collect()
+}
+
+/// rustls moves its secrets about while it makes a connection, and leaves copies where they were. They last until that memory is
+/// used again: some connections later nothing is left.
+#[tokio::test]
+async fn keys_of_records_do_not_outlive_their_connection_for_long() {
+    let authority = Authority::new();
+    let relay = Relay::start(&authority, &Wish { key_log: true, shards: 1, ..Wish::default() });
+    let first = Endpoint::connect_tls(relay.tls, "localhost", &authority.pem, None).await.expect("a connection");
+    first.authenticate(&relay.auth_uri("alice"), "alice", "secret", None).await.expect("a grant");
+    let [theirs, ours] = ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"].map(|l| traffic_secret(&relay, l));
+    let (their_key, our_key) = (record_key(&theirs), record_key(&ours));
+    let all = [
+        ("key of what comes in", &*their_key),
+        ("key of what leaves", &our_key),
+        ("secret of what comes in", &theirs),
+        ("secret of what leaves", &ours),
+    ];
+    let kept = remembered(&relay, &all);
+    assert!(kept.contains(&"key of what comes in") && kept.contains(&"key of what leaves"), "{kept:?}");
+    first.close().await;
+    let mut others = 0;
+    loop {
+        relay.metric_becomes("chappe_links", 0.0).await;
+        let left = remembered(&relay, &all);
+        println!("after {others} more connections: {left:?}");
+        if left.is_empty() {
+            break;
+        }
+        assert!(others < 200, "{left:?}");
+        for _ in 0..10 {
+            let next = Endpoint::connect_tls(relay.tls, "localhost", &authority.pem, None).await.expect("a connection");
+            next.authenticate(&relay.auth_uri("alice"), "alice", "secret", None).await.expect("a grant");
+            next.close().await;
+            others += 1;
+        }
+    }
+}

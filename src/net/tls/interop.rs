@@ -233,7 +233,7 @@ fn a_handshake_may_need_a_second_client_hello(#[values(true, false)] we_serve: b
         let identity = authority.identity(&[NAME]);
         let builder = ServerConfig::builder_with_provider(other(vec![kx_group::SECP384R1]));
         let config = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let config = config.with_single_cert(identity.chain, identity.key).unwrap();
+        let config = config.with_single_cert(identity.chain.clone(), identity.key.clone_key()).unwrap();
         Ends::we_dial(&our_client(&authority), &Arc::new(config))
     };
     ends.carry(piece).unwrap();

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn peer_needs_an_authority_a_date_and_a_name_on_the_list() {
         let (ours, theirs) = (Authority::new(), Authority::new());
-        let relay = ours.identity(&["node1.example", "Relay.Example", "second.example"]).chain;
+        let relay = ours.identity(&["node1.example", "Relay.Example", "second.example"]).chain.clone();
         assert_eq!(
             verdict(&relay, &ours, IN_2026),
             Some(PeerRelay {
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn dates_are_those_of_today_not_of_the_handshake() {
         let ours = Authority::new();
-        let relay = ours.expired(&["relay.example"]).chain;
+        let relay = ours.expired(&["relay.example"]).chain.clone();
         assert!(verdict(&relay, &ours, IN_2020).is_some());
         assert_eq!(verdict(&relay, &ours, IN_2026), None);
     }

@@ -140,7 +140,7 @@ fn rly4_certificate_of_version_1_is_accepted_from_who_holds_its_key(
     let server = listener(&authority.identity(&[NAME]));
     let (caller, thief) = (self_signed(&["phone.invalid"]), self_signed(&["thief.invalid"]));
     let chain = vec![version_1(&caller.chain[0])];
-    for (key, holds) in [(caller.key, true), (thief.key, false)] {
+    for (key, holds) in [(caller.key.clone_key(), true), (thief.key.clone_key(), false)] {
         let key = provider().key_provider.load_private_key(key).unwrap();
         let shown = SingleCertAndKey::from(CertifiedKey::new(chain.clone(), key));
         let client = ClientSide::of_version(&[authority.pem()], None, version)
@@ -215,7 +215,7 @@ fn reload_shows_the_new_certificate_and_leaves_connections_alone() {
     before.client.seal(&[IoSlice::new(b"still here")], &mut wire).unwrap();
     assert_eq!(&open_all(&mut before.server, &wire).unwrap().1[..], b"still here");
 
-    let mismatched = Identity { chain: old.chain, key: new.key };
+    let mismatched = Identity { chain: old.chain.clone(), key: new.key.clone_key() };
     assert!(matches!(server.reload(&mismatched, ServerOptions::default()), Err(CredentialError::Unusable(_))));
 }
 

@@ -58,7 +58,7 @@ pub(super) fn their_server(authority: &Authority, suite: Suite) -> Arc<ServerCon
         .with_protocol_versions(&[version_of(suite)])
         .unwrap()
         .with_client_cert_verifier(Arc::new(super::offered::Offered { algorithms }))
-        .with_single_cert(identity.chain, identity.key)
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
         .unwrap();
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
     Arc::new(config)
