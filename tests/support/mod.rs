@@ -279,7 +279,8 @@ pub fn engine() -> String {
     std::env::var("CHAPPE_ENGINE").unwrap_or_else(|_| "tokio".to_owned())
 }
 
-fn configuration(wish: &Wish<'_>) -> String {
+/// What [`Relay::start`] puts into the file.
+pub fn configuration(wish: &Wish<'_>) -> String {
     let Wish { name, shards, extra, relay, listen, log, key_log, address, namespace: _ } = wish;
     let engine = engine();
     format!(
