@@ -29,6 +29,7 @@ fn body(message: &chappe::client::Message) -> &[u8] {
     message.body.as_deref().expect("a whole body")
 }
 
+/// RLY-1
 #[tokio::test]
 async fn two_clients_of_one_relay_write_to_each_other() {
     let authority = Authority::new();
@@ -89,6 +90,25 @@ fn tls_by_hand(relay: &Relay, authority: &Authority) -> (std::net::TcpStream, ru
     }
     tls.complete_io(&mut stream).expect("nothing left");
     (stream, tls)
+}
+
+/// Callers who say nothing, or only the beginning of a hello.
+/// ADV-C28.
+#[test]
+fn a_handshake_that_does_not_end_is_closed() {
+    let (authority, wish) = (Authority::new(), Wish::default());
+    let text = support::configuration(&wish).replace("[limits]\n", "[limits]\nhandshake_timeout = \"1s\"\n");
+    let relay = Relay::with_text(&authority, &wish, &text);
+    for octets in [&b""[..], &[22, 3, 1, 2, 0, 1]] {
+        let mut stream = std::net::TcpStream::connect(relay.tls).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        stream.write_all(octets).expect("written");
+        let begun = Instant::now();
+        let end = stream.read(&mut [0]);
+        let reset = |e: &std::io::Error| e.kind() == std::io::ErrorKind::ConnectionReset;
+        assert!(matches!(end, Ok(0)) || end.as_ref().is_err_and(reset), "{end:?}");
+        assert!(begun.elapsed() > Duration::from_millis(500), "not before its time");
+    }
 }
 
 #[tokio::test]
@@ -361,6 +381,7 @@ async fn sigterm_drains_new_sessions_are_refused_and_bound_ones_go_on() {
     assert!(relay.wait().success());
 }
 
+/// CORE-84, RLY-103
 #[tokio::test]
 async fn rly_103_a_token_of_an_earlier_start_is_unknown() {
     let authority = Authority::new();
@@ -375,6 +396,7 @@ async fn rly_103_a_token_of_an_earlier_start_is_unknown() {
     assert!(matches!(why, Failure::Response(status) if status == Status::new(481)), "{why:?}");
 }
 
+/// RLY-99
 #[tokio::test]
 async fn rly_99_no_secret_reaches_log_records_or_metrics() {
     let authority = Authority::new();
@@ -426,6 +448,7 @@ fn a_bad_configuration_names_every_key_and_ends_with_78() {
     }
 }
 
+/// RLY-87
 #[tokio::test]
 async fn a_slow_receiver_stops_its_own_file_and_nobody_elses_chat() {
     let authority = Authority::new();

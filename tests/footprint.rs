@@ -16,6 +16,7 @@ async fn connect(relay: &Relay, authority: &Authority, options: EndpointOptions)
     Endpoint::connect_tls_with(relay.tls, &relay.name, &authority.pem, None, options).await.expect("a connection")
 }
 
+/// CORE-49, RLY-81, RLY-82
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(debug_assertions, ignore = "needs a release build")]
 async fn a_message_of_1_gib_keeps_memory_within_16_mib_of_idle() {

@@ -147,6 +147,7 @@ async fn the_fingerprint_is_that_of_the_certificate_that_is_shown() {
 }
 
 /// SDP-58, SDP-59: a caller who has promised a certificate and shows none is told so, and nothing of it passes.
+/// CORE-95.
 #[tokio::test]
 async fn who_shows_another_certificate_than_promised_hears_bad_certificate() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -117,6 +117,7 @@ mod tests {
         }
     }
 
+    /// RLY-26
     #[tokio::test]
     async fn rly_26_user_without_relay_is_still_known() {
         let users = Users::new("relay.test", [password("off")]).unwrap();

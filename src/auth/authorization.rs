@@ -213,6 +213,7 @@ mod tests {
         assert_eq!(a.response.as_str(), "f0e64d214ea2c73f35498d03f8453187");
     }
 
+    /// RLY-19
     #[rstest]
     #[case::comma_alone(GOOD.replace(", ", ","))]
     #[case::tabs_around_commas(GOOD.replace(", ", "\t,\t \t"))]
@@ -231,6 +232,7 @@ mod tests {
         assert_eq!((a.algorithm, a.response.as_str()), (good.algorithm, good.response.as_str()));
     }
 
+    /// RLY-16
     #[rstest]
     #[case("qop")]
     #[case("cnonce")]
@@ -243,6 +245,7 @@ mod tests {
         assert_eq!(error(&without(name)), Missing(name));
     }
 
+    /// ADV-R07
     #[rstest]
     #[case("username")]
     #[case("response")]
@@ -254,6 +257,7 @@ mod tests {
         assert!(matches!(error(&value), Duplicate(n) if n.eq_ignore_ascii_case(name)));
     }
 
+    /// RLY-11
     #[rstest]
     #[case("Basic YWxpY2U6c2VjcmV0")]
     #[case("Bearer x")]
@@ -262,6 +266,7 @@ mod tests {
         assert_eq!(error(value), NotDigest);
     }
 
+    /// ADV-R07
     #[rstest]
     #[case("", Syntax)]
     #[case(" ", Syntax)]
@@ -278,6 +283,7 @@ mod tests {
         assert_eq!(error(value), rule);
     }
 
+    /// ADV-R07
     #[rstest]
     #[case("x=\"abc", UnterminatedQuote)]
     #[case("nc=zzzzzzzz", BadNc)]
@@ -301,6 +307,7 @@ mod tests {
         assert_eq!(error(&with(parameter)), rule);
     }
 
+    /// ADV-R06
     #[test]
     fn adv_r06_length_is_bounded() {
         assert_eq!(error(&with(&format!("opaque={}", "x".repeat(MAX_VALUE)))), TooLong);
@@ -322,6 +329,7 @@ mod tests {
         assert_eq!(a.check("gate.north.example", &Algorithm::STRONGEST_FIRST), Ok(()));
     }
 
+    /// RLY-104, ADV-R07
     #[test]
     fn adv_r07_realm_of_another_relay_is_refused() {
         let a = Authorization::parse(GOOD.as_bytes()).unwrap();

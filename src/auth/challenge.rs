@@ -42,6 +42,7 @@ mod tests {
     use super::*;
     use crate::auth::{Authorization, Ha1, Verdict, response, verify};
 
+    /// RLY-10, RLY-12, RLY-13, RLY-14, RLY-15
     #[test]
     fn rly_15_challenge_quotes_qop_and_never_names_a_domain() {
         assert_eq!(
@@ -50,6 +51,7 @@ mod tests {
         );
     }
 
+    /// RLY-21
     #[test]
     fn rly_21_stale_only_when_true() {
         let stale = challenge("r", "n", "o", Algorithm::Sha256, true);
@@ -69,6 +71,7 @@ mod tests {
         assert!(challenge(r#"a"b\c"#, "n", "o", Algorithm::Md5, false).contains(r#"realm="a\"b\\c","#));
     }
 
+    /// RLY-15, RLY-18
     #[test]
     fn rly_18_cnonce_and_nc_are_repeated_as_sent() {
         let ha1 = Ha1::from_password("u", "r", "p");

@@ -163,6 +163,7 @@ mod tests {
         assert!(a.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
     }
 
+    /// RLY-21
     #[test]
     fn rly_21_nonce_lives_60_seconds() {
         let nonces = Nonces::new(KEY, 0, 8);
@@ -171,6 +172,7 @@ mod tests {
         assert_eq!(nonces.check(nonce.as_bytes(), 1, at(60)), Stale);
     }
 
+    /// RLY-20
     #[test]
     fn rly_20_count_must_rise() {
         let mut nonces = Nonces::new(KEY, 0, 8);
@@ -191,6 +193,7 @@ mod tests {
         }
     }
 
+    /// RLY-21
     #[test]
     fn rly_21_nonce_of_another_process_or_shard_is_stale() {
         let nonce = Nonces::new(KEY, 0, 8).issue(NOW, &mut rng());
@@ -199,6 +202,7 @@ mod tests {
         assert_eq!(Nonces::new(KEY, 0, 8).check(nonce.as_bytes(), 1, NOW), Good);
     }
 
+    /// RLY-20
     #[test]
     fn rly_20_full_table_never_forgets_a_use() {
         let (mut nonces, mut rng) = (Nonces::new(KEY, 0, 2), rng());
@@ -248,6 +252,7 @@ mod tests {
             prop_assert_eq!(Nonces::new(KEY, 0, 8).accept(&nonce, nc, NOW), Stale);
         }
 
+        /// RLY-20
         #[test]
         fn no_count_is_accepted_twice(
             capacity in 0usize..4,

@@ -120,6 +120,7 @@ mod tests {
         Params::new(list).map(|p| p.map(|(n, v)| (n, v.into_owned()))).collect()
     }
 
+    /// RLY-19
     #[rstest]
     #[case("a=b,c=\"d\"")]
     #[case("a=b, c=\"d\"")]

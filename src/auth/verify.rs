@@ -193,6 +193,7 @@ mod tests {
         }
     }
 
+    /// RLY-17, RLY-18
     #[test]
     fn rly_17_rly_18_test_vectors() {
         let both = &Algorithm::STRONGEST_FIRST;
@@ -217,12 +218,14 @@ mod tests {
         );
     }
 
+    /// RLY-98
     #[test]
     fn rly_98_unknown_user_is_wrong_like_a_wrong_password() {
         assert_eq!(hashed("wrong", "AUTH", GATE).plain(GATE), Ok(None));
         assert_eq!(hashed("wrong", "AUTH", GATE).verify(false, GATE, true, false, &[Algorithm::Md5]), Ok(None));
     }
 
+    /// RLY-98
     #[test]
     fn rly_98_stand_in_of_an_unknown_user_opens_nothing() {
         let r = response(
@@ -237,6 +240,23 @@ mod tests {
         assert_eq!(gate(r.as_str()).verify(false, GATE, true, false, &[Algorithm::Md5]), Ok(None));
     }
 
+    /// RLY-98
+    #[test]
+    fn an_unknown_user_costs_as_much_as_a_wrong_password() {
+        let sent = hashed("wrong", "AUTH", GATE);
+        let value = sent.value();
+        let authorization = Authorization::parse(value.as_bytes()).unwrap();
+        let ines = Ha1::from_password("ines", "gate.north.example", "kelp-anchor-41");
+        let cost = |ha1: Option<&Ha1>| {
+            crate::auth::digest::work::hashes(|| {
+                let verdict = verify(&authorization, ha1, GATE.as_bytes(), true, false, &[Algorithm::Md5]);
+                assert!(matches!(verdict, Verdict::Wrong));
+            })
+        };
+        assert_eq!(cost(None), cost(Some(&ines)));
+        assert!(cost(None) > 0);
+    }
+
     #[test]
     fn account_without_the_algorithm_is_wrong() {
         let value = gate("4a5a2dcdacafe720a4d2070a9dc33c65e38b967fa04dd553bb1f32e2f8c59708").value();
@@ -246,6 +266,7 @@ mod tests {
         assert!(matches!(verdict, Verdict::Wrong));
     }
 
+    /// RLY-17
     #[rstest]
     #[case::odd_case_as_written("MSRPS://ines@gate.north.example;TCP")]
     #[case::as_usual(GATE)]
@@ -255,6 +276,7 @@ mod tests {
         assert_eq!(hashed("kelp-anchor-41", "AUTH", HUB).plain(to), Ok(None));
     }
 
+    /// RLY-97
     #[test]
     fn adv_e12_digest_over_an_equivalent_uri_is_right() {
         let odd = "msrps://INES@GATE.north.example;tcp";
@@ -267,6 +289,7 @@ mod tests {
         assert_eq!(hashed("wrong", "AUTH", odd).uri(odd).plain(GATE), Ok(None));
     }
 
+    /// RLY-97
     #[test]
     fn adv_e13_uri_of_another_relay_is_malformed() {
         let sent = hashed("kelp-anchor-41", "AUTH", HUB).uri(HUB);

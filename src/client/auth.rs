@@ -111,6 +111,7 @@ mod tests {
         Grant::parse(&Head::parse(Bytes::from(text), &Limits::default()).unwrap())
     }
 
+    /// RLY-38
     #[test]
     fn rly_38_use_path_is_in_order_of_use() {
         let grant =
@@ -126,6 +127,7 @@ mod tests {
         );
     }
 
+    /// RLY-30
     #[rstest]
     #[case("Expires: 90\r\n")]
     #[case("Use-Path: msrps://in.invalid:1/i;tcp\r\n")]

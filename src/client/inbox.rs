@@ -181,6 +181,7 @@ mod tests {
         Ok((inbox.end(arriving, flag, &mut events).map(|complete| complete.message), events))
     }
 
+    /// CORE-68
     #[test]
     fn core_68_chunk_with_the_end_may_come_first() {
         let mut inbox = Inbox::new(100, 4);
@@ -191,6 +192,7 @@ mod tests {
         assert!(inbox.open.is_empty());
     }
 
+    /// CORE-69
     #[test]
     fn core_69_later_arrival_wins_where_chunks_overlap() {
         let mut inbox = Inbox::new(100, 4);
@@ -199,6 +201,7 @@ mod tests {
         assert_eq!(message.body.as_deref(), Some(&b"abcdEFGH"[..]));
     }
 
+    /// CORE-67
     #[test]
     fn core_67_length_counts_and_not_the_announced_end() {
         let mut inbox = Inbox::new(100, 4);
@@ -238,6 +241,7 @@ mod tests {
         assert!(inbox.open.is_empty());
     }
 
+    /// ADV-C08
     #[test]
     fn adv_c08_position_beyond_64_bits_is_refused() {
         let mut inbox = Inbox::new(4, 4);
@@ -245,6 +249,7 @@ mod tests {
         assert_eq!(refused, Status::BAD_REQUEST);
     }
 
+    /// CORE-96
     #[test]
     fn core_96_far_position_costs_no_memory() {
         let mut inbox = Inbox::new(100, 4);

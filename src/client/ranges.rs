@@ -52,6 +52,7 @@ mod tests {
 
     use super::*;
 
+    /// CORE-68
     #[test]
     fn core_68_any_order_and_overlap_cover_the_whole() {
         let mut ranges = Ranges::default();
@@ -71,6 +72,7 @@ mod tests {
         assert_eq!(ranges, Ranges::default());
     }
 
+    /// CORE-96
     #[test]
     fn core_96_largest_positions_do_not_overflow() {
         let mut ranges = Ranges::default();

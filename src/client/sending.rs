@@ -183,6 +183,7 @@ mod tests {
         assert!(progress.accepted);
     }
 
+    /// CORE-108
     #[test]
     fn core_108_any_2xx_is_success_and_the_rest_is_not() {
         let mut progress = written();
@@ -193,6 +194,7 @@ mod tests {
         assert_eq!((progress.accepted, progress.failure), (false, Some(Failure::Response(Status::new(699)))));
     }
 
+    /// CORE-55
     #[test]
     fn core_55_reports_have_to_cover_every_octet() {
         let mut progress = written();

@@ -147,6 +147,7 @@ mod tests {
         assert_eq!(out, text.as_bytes());
     }
 
+    /// CORE-100, ADV-C07, ADV-C09
     #[rstest]
     #[case::core_100("5-3/10", ByteRangeError::EndBeforeStart)]
     #[case::core_100("0-3/3", ByteRangeError::StartZero)]
@@ -165,6 +166,7 @@ mod tests {
         assert_eq!(ByteRange::parse(text.as_bytes()), Err(error));
     }
 
+    /// ADV-C08
     #[test]
     fn adv_c08_positions_do_not_wrap() {
         let last = ByteRange { start: u64::MAX, end: None, total: None };

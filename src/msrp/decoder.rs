@@ -246,6 +246,7 @@ mod tests {
         decode_every_way(input).into_iter().find_map(|s| if let Seen::Fatal(fatal) = s { Some(fatal) } else { None })
     }
 
+    /// CORE-23, CORE-24, CORE-25, CORE-26, CORE-27, CORE-28, CORE-29
     #[rstest]
     #[case::core_23_plain(b"hello")]
     #[case::core_24_other_transact_id(b"\r\n-------zzzz9999$\r\n")]
@@ -275,6 +276,7 @@ mod tests {
         assert_eq!(seen.len(), 3);
     }
 
+    /// CORE-30
     #[rstest]
     #[case::both_crlf("\r\n\r\n-------abcd1234+\r\n")]
     #[case::core_30_one_crlf("\r\n-------abcd1234+\r\n")]
@@ -283,6 +285,7 @@ mod tests {
         assert_eq!(seen[1..], [Seen::End(Flag::More, true)]);
     }
 
+    /// CORE-11
     #[test]
     fn core_11_a_bodiless_frame_ends_right_behind_its_headers() {
         let one = format!("MSRP a SEND\r\n{PATHS}-------a$\r\n");
@@ -291,6 +294,7 @@ mod tests {
         assert_eq!(seen, [head.clone(), Seen::End(Flag::Complete, false), head, Seen::End(Flag::Complete, false)]);
     }
 
+    /// CORE-102
     #[test]
     fn amb_34_content_type_without_body_is_a_bodiless_frame() {
         let seen = decode_every_way(format!("MSRP a SEND\r\n{PATHS}Content-Type: a/b\r\n-------a#\r\n").as_bytes());
@@ -298,6 +302,7 @@ mod tests {
         assert_eq!(seen[1], Seen::End(Flag::Abort, false));
     }
 
+    /// CORE-101
     #[test]
     fn core_101_body_without_content_type_is_a_fault_and_the_next_frame_is_fine() {
         let bad = format!("MSRP a SEND\r\n{PATHS}\r\nbody\r\n-------a$\r\n");
@@ -307,6 +312,7 @@ mod tests {
         assert_eq!(seen.len(), 6);
     }
 
+    /// CORE-103
     #[test]
     fn core_103_eight_empty_lines_between_frames_are_tolerated() {
         let frame = send(b"x");
@@ -315,6 +321,7 @@ mod tests {
         assert_eq!(fatal(&gap(9)), Some(Fatal::GapTooLong));
     }
 
+    /// CORE-1, CORE-2, CORE-18, CORE-22, ADV-C01, ADV-C05, ADV-C13, ADV-C14, ADV-C15, ADV-C18, ADV-C24
     #[rstest]
     #[case::adv_c01_other_protocol("GET / HTTP/1.1\r\n\r\n", Fatal::NotMsrp)]
     #[case::core_1_lower_case("msrp abcd1234 SEND\r\n", Fatal::NotMsrp)]
@@ -343,6 +350,7 @@ mod tests {
         assert_eq!(fatal(input.as_bytes()), Some(expected));
     }
 
+    /// CORE-1, ADV-C01
     #[test]
     fn core_1_the_first_wrong_octet_is_enough() {
         assert_eq!(decode([&b"m"[..]]), [Seen::Fatal(Fatal::NotMsrp)]);
@@ -350,6 +358,7 @@ mod tests {
         assert_eq!(decode([&b"MSRPx"[..]]), [Seen::Fatal(Fatal::NotMsrp)]);
     }
 
+    /// ADV-C02, ADV-C03, ADV-R24
     #[test]
     fn adv_c02_c03_a_start_line_is_refused_as_soon_as_it_is_too_long() {
         let line = [b"MSRP ", "a".repeat(600).as_bytes()].concat();
@@ -359,6 +368,7 @@ mod tests {
         assert_eq!(decode(["M".repeat(1 << 20).as_bytes()]), [Seen::Fatal(Fatal::NotMsrp)]);
     }
 
+    /// ADV-C04, ADV-R06
     #[test]
     fn adv_c04_header_block_is_bounded_in_lines_and_octets() {
         let head = |line: &str, n| ["MSRP abcd1234 SEND\r\n", &line.repeat(n), "-------abcd1234$\r\n"].concat();
@@ -378,6 +388,7 @@ mod tests {
         assert_eq!(decode(over.as_bytes().chunks(1)), [Seen::Fatal(Fatal::HeaderBlockTooLong)]);
     }
 
+    /// ADV-C23
     #[test]
     fn adv_c23_transact_ids_of_1_to_64_characters_are_taken() {
         let frame = |n| format!("MSRP {0} SEND\r\n\r\n\r\n-------{0}$\r\n", "a".repeat(n));
@@ -386,6 +397,7 @@ mod tests {
         assert_eq!(fatal(frame(65).as_bytes()), Some(Fatal::TransactId));
     }
 
+    /// ADV-C12
     #[test]
     fn adv_c12_only_a_beginning_of_the_end_line_is_held_back() {
         let mut decoder = Decoder::new(Limits::default());
@@ -401,6 +413,7 @@ mod tests {
         assert_eq!(decoder.unread(), 19);
     }
 
+    /// ADV-C10, ADV-C11
     #[test]
     fn adv_c10_c11_hostile_bodies_pass_intact() {
         for unit in
@@ -486,6 +499,7 @@ mod tests {
     }
 
     proptest! {
+        /// CORE-23
         #[test]
         fn any_split_gives_the_same_events(input in frames(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
             let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();

@@ -271,6 +271,7 @@ mod tests {
         written(|out| forward_request(out, head, b"Tid0", PathsOut::Turn(pops), range, body))
     }
 
+    /// RLY-46, RLY-47
     #[test]
     fn popped_uris_go_to_from_path_newest_first() {
         let head = send(&format!("{A} \t {B}  {X}"), F, "Message-ID: m1m1\r\n");
@@ -290,6 +291,7 @@ mod tests {
         assert_eq!(out, format!("MSRP Tid0 SEND\r\nTo-Path: {X}\r\nFrom-Path: {B}\r\nMessage-ID: m1m1\r\n"));
     }
 
+    /// CORE-9, RLY-62
     #[test]
     fn other_headers_stay_as_they_are_and_content_type_comes_last() {
         let head = send(
@@ -306,6 +308,7 @@ mod tests {
         assert_eq!(forwarded(&head, 1, RangeOut::Omit, true), format!("{start}{end}"));
     }
 
+    /// CORE-11
     #[test]
     fn core_11_without_body_there_are_no_mime_headers() {
         let head =
@@ -315,6 +318,7 @@ mod tests {
         assert_eq!(forwarded(&head, 1, RangeOut::Keep, false), expected);
     }
 
+    /// CORE-44
     #[test]
     fn core_44_an_absent_byte_range_is_put_behind_message_id() {
         let start = format!("MSRP Tid0 SEND\r\nTo-Path: {X}\r\nFrom-Path: {A} {F}\r\n");
@@ -338,6 +342,7 @@ mod tests {
         assert_eq!(back("MSRP abcd1234 481"), format!("MSRP Tid0 481 No Such Session\r\n{rest}"));
     }
 
+    /// CORE-5, CORE-6, CORE-7, CORE-8
     #[test]
     fn core_5_6_7_a_response_repeats_the_transact_id_and_has_no_body() {
         let out =
@@ -347,6 +352,7 @@ mod tests {
         assert_eq!(out, expected);
     }
 
+    /// CORE-8, CORE-51
     #[test]
     fn core_51_a_report_has_message_id_range_and_status() {
         let from_of_send = format!("{F} {X}");
@@ -359,6 +365,7 @@ mod tests {
         assert_eq!(report(None), format!("{start}{end}"));
     }
 
+    /// CORE-8, CORE-10, CORE-12
     #[test]
     fn core_10_12_a_request_with_body_has_one_empty_line_and_a_crlf_before_the_end_line() {
         let out = written(|out| {
@@ -377,6 +384,7 @@ mod tests {
     }
 
     proptest! {
+        /// RLY-46, RLY-47, RLY-62
         #[test]
         fn forwarding_turns_the_path_and_keeps_the_rest(
             to in prop::collection::vec("msrps?://[a-z]{1,9}:[1-9][0-9]{0,3}/[a-z]{1,9};tcp", 1..6),

@@ -154,6 +154,7 @@ mod tests {
         hit.map(|start| start + 23)
     }
 
+    /// CORE-31, RLY-84
     #[test]
     fn rly_84_the_octet_that_completes_the_pattern_is_not_admitted() {
         for flag in *b"$+#" {
@@ -177,6 +178,7 @@ mod tests {
         assert_eq!(guard().admit(&[b'-'; 100_000]), 100_000);
     }
 
+    /// RLY-84
     #[test]
     fn rly_84_longer_runs_and_broken_beginnings_hide_nothing() {
         for before in
@@ -187,6 +189,7 @@ mod tests {
         }
     }
 
+    /// RLY-84
     #[test]
     fn rly_84_large_slices_hide_nothing_at_any_position() {
         let near: Vec<u8> = (0..PATTERN)
@@ -218,6 +221,7 @@ mod tests {
     }
 
     proptest! {
+        /// CORE-31, RLY-84
         #[test]
         fn rly_84_no_split_lets_the_pattern_through(
             bits in prop::collection::vec(prop_oneof![

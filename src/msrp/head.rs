@@ -289,6 +289,7 @@ mod tests {
         assert_eq!(head.fault(), None);
     }
 
+    /// CORE-14, CORE-37, CORE-38, ADV-R29
     #[test]
     fn core_37_38_reports_have_their_defaults() {
         let head = send("");
@@ -299,6 +300,7 @@ mod tests {
         assert_eq!((head.success_report(), head.failure_report()), (false, FailureReport::Yes));
     }
 
+    /// CORE-13, CORE-20
     #[test]
     fn core_13_20_names_in_any_case_and_odd_spacing() {
         let head = parse("MSRP a SEND\r\nTO-PATH:x\r\nfrom-path: \t y  z \r\nMESSAGE-id:abcd \r\nbyte-RANGE:1-*/*\r\n");
@@ -309,6 +311,7 @@ mod tests {
         assert_eq!(head.fault(), None);
     }
 
+    /// CORE-17, CORE-19, CORE-22, CORE-100
     #[rstest]
     #[case::core_17_folding("X-A: b\r\n continued\r\n", HeadFault::Folded)]
     #[case::core_19_two_message_ids("Message-ID: aaaa\r\nMESSAGE-ID: bbbb\r\n", HeadFault::Duplicate)]
@@ -327,6 +330,7 @@ mod tests {
         assert!(head.to_path().is_some() && head.from_path().is_some());
     }
 
+    /// CORE-22
     #[test]
     fn core_22_only_space_and_tab_are_trimmed() {
         let head = parse("MSRP a SEND\r\nTo-Path: \t\u{c}x \r\n");
@@ -334,11 +338,13 @@ mod tests {
         assert_eq!(head.fault(), Some(HeadFault::ControlOctet));
     }
 
+    /// CORE-22
     #[test]
     fn core_22_tab_is_no_control_octet() {
         assert_eq!(send("X-Note: a\tb\r\n").fault(), None);
     }
 
+    /// CORE-21, ADV-C19
     #[test]
     fn adv_c19_utf8_counts_only_where_it_is_interpreted() {
         let block = |line: &[u8]| [format!("MSRP a SEND\r\n{PATHS}").as_bytes(), line].concat();
@@ -347,6 +353,7 @@ mod tests {
         assert_eq!(parse(b"MSRP a 200 \xff\r\n".to_vec()).fault(), None);
     }
 
+    /// CORE-8, ADV-C16
     #[test]
     fn adv_c16_a_path_counts_only_in_its_place() {
         let head = parse("MSRP a SEND\r\nTo-Path: x\r\nMessage-ID: abcd\r\nFrom-Path: y\r\n");
@@ -375,6 +382,7 @@ mod tests {
         assert_eq!(parse(format!("MSRP a 200 OK\r\n{PATHS}Byte-Range: 9-1/1\r\nMessage-ID: a b\r\n")).fault(), None);
     }
 
+    /// ADV-C22
     #[rstest]
     #[case::exact("000 200", Some((0, 200)))]
     #[case::comment("000 413 Stop", Some((0, 413)))]

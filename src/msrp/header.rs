@@ -72,6 +72,7 @@ const TOKEN: [bool; 256] = {
 mod tests {
     use super::*;
 
+    /// CORE-13
     #[test]
     fn core_13_names_are_known_in_any_case() {
         assert_eq!(Known::from_name(b"TO-PATH"), Some(Known::ToPath));

@@ -70,6 +70,7 @@ mod tests {
 
     use super::*;
 
+    /// CORE-3
     #[test]
     fn core_3_generated_transact_ids_are_base62_and_differ() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -81,6 +82,7 @@ mod tests {
         assert_eq!(Tid::parse(b"0123456789abcde"), None);
     }
 
+    /// CORE-4
     #[test]
     fn base62_uses_every_character_about_equally() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);

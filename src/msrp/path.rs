@@ -128,6 +128,7 @@ mod tests {
     const A: &[u8] = b"msrp://a.example:1/a;tcp";
     const B: &[u8] = b"msrp://b.example:2/b;tcp";
 
+    /// CORE-20
     #[test]
     fn core_20_runs_of_space_separate_like_one() {
         let value = [b" \t", A, b" \t  ", B, b" "].concat();
@@ -141,6 +142,7 @@ mod tests {
         assert_eq!(path.check(&Limits::default()), Ok(()));
     }
 
+    /// ADV-C06
     #[test]
     fn adv_c06_spaces_only_and_too_many_uris_are_refused() {
         let limits = Limits::default();

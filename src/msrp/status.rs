@@ -93,6 +93,7 @@ impl Status {
 mod tests {
     use super::*;
 
+    /// CORE-108
     #[test]
     fn core_108_unknown_codes_go_by_their_class() {
         assert!(Status::new(299).is_success());

@@ -207,6 +207,7 @@ mod tests {
         octets.windows(ends[0].len()).position(|w| ends.iter().any(|end| w == end))
     }
 
+    /// ADV-C11
     #[test]
     fn near_misses_of_every_kind_hide_no_end_line() {
         for tid in [TID, b"a", b"a-------", &[b'7'; 64]] {
@@ -224,6 +225,7 @@ mod tests {
     }
 
     proptest! {
+        /// CORE-23, ADV-C11
         #[test]
         fn the_fast_search_finds_what_the_slow_one_does(
             pieces in prop::collection::vec(prop_oneof![

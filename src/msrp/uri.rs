@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(uri.text().len(), 45);
     }
 
-    /// ADV-S30
+    /// ADV-S30, CORE-90
     #[rstest]
     #[case("msrp://H.example:2855/a;tcp", "MSRP://h.EXAMPLE:2855/a;TCP", true)]
     #[case("msrp://bo@h.example:2855/a;tcp", "msrp://h.example:2855/a;tcp", true)]
@@ -354,6 +354,7 @@ mod tests {
         assert!(uri(a).equivalent(&uri(a)));
     }
 
+    /// CORE-88, RLY-78, ADV-C25
     #[rstest]
     #[case::adv_c25("msrp://[::::::1]:2855/x;tcp", UriError::HostV6)]
     #[case::adv_c25("msrp://h:99999/x;tcp", UriError::Port)]
@@ -385,6 +386,7 @@ mod tests {
         assert_eq!(Uri::parse(text.as_bytes()).unwrap_err(), error);
     }
 
+    /// CORE-106
     #[test]
     fn core_106_and_amb_16_foreign_words_are_taken() {
         assert!(!uri("msrp://h:1/x;ws").is_tcp());

@@ -109,6 +109,7 @@ mod tests {
         (socket, addr)
     }
 
+    /// CORE-92
     #[tokio::test]
     async fn next_address_is_used_when_one_refuses() {
         let ((_closed, closed), (_open, open)) = (closed(), listener());
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(connect(&[], LIMIT, |_| Ok(())).await.unwrap_err(), DialError::Unresolvable);
     }
 
-    /// ADV-S04
+    /// ADV-S04, RLY-91, ADV-R27
     #[tokio::test]
     async fn adv_r27_policy_is_asked_about_every_address() {
         let ((_first, first), (_second, second)) = (listener(), listener());
@@ -132,6 +133,7 @@ mod tests {
         assert_eq!(verdict.unwrap_err(), DialError::Policy(Refused::Loopback));
     }
 
+    /// ADV-R02
     #[test]
     fn own_listener_is_known_on_every_address_of_this_host() {
         let allow = vec!["127.0.0.0/8".parse().unwrap()];

@@ -178,6 +178,7 @@ mod tests {
         Target::Name { host: host.to_owned(), port }
     }
 
+    /// CORE-91, RLY-76
     #[rstest]
     #[case::families_alternate(named("a.example", 7000), &["[2620::1]:7000", "9.9.9.1:7000", "9.9.9.2:7000"])]
     #[case::priority(service("two.example"), &["[2620::1]:5002", "9.9.9.1:5002", "9.9.9.2:5002", "9.9.9.3:5001"])]
@@ -189,6 +190,7 @@ mod tests {
         assert_eq!(resolve(target).await.0.unwrap(), addrs);
     }
 
+    /// ADV-R26
     #[rstest]
     #[case::decidedly_not_available(service("gone.example"))]
     #[case::port_0(service("zero.example"))]
@@ -201,11 +203,13 @@ mod tests {
         assert_eq!(resolve(target).await.0, Err(DialError::Unresolvable));
     }
 
+    /// ADV-R26
     #[tokio::test]
     async fn adv_r26_answers_are_bounded() {
         assert_eq!(resolve(named("many.example", 7000)).await.0.unwrap().len(), MOST_ADDRESSES);
     }
 
+    /// RLY-102
     #[rstest]
     #[case(named("x7.invalid", 7000), None)]
     #[case(service("X7.Invalid."), None)]

@@ -178,7 +178,7 @@ mod tests {
         policy.permits(name, addr.parse().unwrap())
     }
 
-    /// ADV-S04
+    /// ADV-S04, RLY-91, ADV-R02
     #[rstest]
     #[case("127.0.0.1:2855", Refused::Loopback)]
     #[case("127.255.0.9:2855", Refused::Loopback)]
@@ -215,6 +215,7 @@ mod tests {
         assert_eq!(verdict(&EgressPolicy::default(), Some("far.example"), addr), Err(why));
     }
 
+    /// RLY-91
     #[rstest]
     #[case("9.9.9.9:1024")]
     #[case("172.32.0.1:2855")]
@@ -225,6 +226,7 @@ mod tests {
         assert_eq!(verdict(&EgressPolicy::default(), None, addr), Ok(()));
     }
 
+    /// ADV-R02
     #[test]
     fn own_listeners_are_refused_whatever_the_rules_say() {
         let policy = policy(&["0.0.0.0/0", "::/0", "relay.example"], &[], &["9.9.9.9:2855", "[::]:2856"]);

@@ -146,6 +146,10 @@ fn brackets(line: &str, mut open: usize) -> (usize, &str) {
     let (mut at, mut quoted) = (0, false);
     while at < octets.len() {
         match octets[at] {
+            b'r' if !quoted && line[at..].starts_with("r#\"") => {
+                at += 3;
+                at += line[at..].find("\"#").map_or(line.len(), |end| end + 1);
+            }
             b'\\' if quoted => at += 1,
             b'"' => quoted = !quoted,
             b'\'' if !quoted && octets.get(at + 2) == Some(&b'\'') => at += 2,
@@ -182,7 +186,7 @@ mod tests {
 
     #[test]
     fn ids_above_tests_are_claims() {
-        let cases = "#[case::a(\"]\", ']',\n    \"x\")]\n// why\n#[case(b'[')]\n";
+        let cases = "#[case::a(\"]\", ']',\n    \"x\", r#\"\"]\"#)]\n// why\n#[case(b'[')]\n";
         for (text, claim) in [
             ("/// AB-1, CD-S07\n#[test]\nfn a() {", "a AB-1 CD-S07"),
             ("    /// Says what, of which AB-1 (AB-1) and SHA-256.\n    #[test]\n    fn b(x in y()) {", "b AB-1"),

@@ -1,6 +1,7 @@
 //! Lists of requirements: a row is `id | RFC | words`, and `| reason` where no test proves it.
 //!
-//! Lines that begin with `#` are for the page: the first is its title, the others are what it says above the table.
+//! Lines that begin with `#` are for the page: the first is its title, the others are what it says above the table. A line
+//! `== heading` begins another table.
 
 use crate::id;
 
@@ -26,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) words: String,
     /// Why there is no test.
     pub(crate) reason: Option<String>,
+    /// What stands above its table, for the first row of one.
+    pub(crate) heading: Option<String>,
 }
 
 /// How reasons begin.
@@ -36,14 +39,18 @@ impl List {
     pub(crate) fn parse(name: &str, text: &str) -> Result<List, String> {
         let mut story: Vec<String> = Vec::new();
         let mut rows: Vec<Row> = Vec::new();
+        let mut heading = None;
         for (index, line) in text.lines().enumerate() {
             if let Some(line) = line.strip_prefix('#') {
                 story.push(line.trim().to_owned());
+            } else if let Some(line) = line.strip_prefix("== ") {
+                heading = Some(line.trim().to_owned());
             } else if !line.trim().is_empty() {
-                let row = Row::parse(line).map_err(|fault| format!("line {}: {fault}", index + 1))?;
+                let mut row = Row::parse(line).map_err(|fault| format!("line {}: {fault}", index + 1))?;
                 if rows.iter().any(|other| other.id == row.id) {
                     return Err(format!("line {}: {} stands twice", index + 1, row.id));
                 }
+                row.heading = heading.take();
                 rows.push(row);
             }
         }
@@ -74,19 +81,22 @@ impl Row {
             return Err(format!("{id}: a reason begins with `later: ` or `not ours: `"));
         }
         let owned = str::to_owned;
-        Ok(Row { id: owned(id), rfc: owned(rfc), words: owned(words), reason: reason.map(owned) })
+        Ok(Row { id: owned(id), rfc: owned(rfc), words: owned(words), reason: reason.map(owned), heading: None })
     }
 }
 
 #[test]
 fn a_list_is_read_in_its_order() {
-    let list = List::parse("x", "# Title\n#\n# Story.\n\nB-2 | – | two\nA-S01 | RFC 1 §2 | one | later: so\n").unwrap();
+    let text = "# Title\n#\n# Story.\n\nB-2 | – | two\n\n== More\n\nA-S01 | RFC 1 §2 | one | later: so\n";
+    let list = List::parse("x", text).unwrap();
     assert_eq!(
         (list.name.as_str(), list.title.as_str(), &list.story[..]),
         ("x", "Title", &["", "Story."].map(str::to_owned)[..])
     );
     let ids: Vec<&str> = list.rows.iter().map(|row| row.id.as_str()).collect();
     assert_eq!((ids, list.rows[1].reason.as_deref()), (vec!["B-2", "A-S01"], Some("later: so")));
+    let headings: Vec<_> = list.rows.iter().map(|row| row.heading.as_deref()).collect();
+    assert_eq!(headings, [None, Some("More")]);
 }
 
 #[test]

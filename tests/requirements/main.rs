@@ -1,7 +1,7 @@
 //! Every requirement has a test that proves it, or a reason why none does.
 //!
-//! A list is a file `tests/requirements/NAME.txt`; `docs/NAME-requirements.md` is made of it. A test claims the requirements
-//! whose ids its doc comment contains:
+//! A list is a file `tests/requirements/NAME.txt`; `docs/NAME.md` is made of it. A test claims the requirements whose ids its doc
+//! comment contains:
 //!
 //! ```text
 //! /// SDP-43, ADV-S07
@@ -9,12 +9,16 @@
 //! fn answers_of_another_length() {
 //! ```
 //!
-//! `UPDATE_REQUIREMENTS=1 cargo test --test requirements` writes the pages.
+//! `UPDATE_REQUIREMENTS=1 cargo test --test requirements` writes the pages. `TEST_RESULTS=FILE` names the output of all tests of
+//! a run: a claim whose test has not passed in it is a fault. What `tests/mutation.sh` breaks stands in
+//! `tests/requirements/mutations`.
 
 mod claim;
 mod id;
 mod list;
+mod mutation;
 mod page;
+mod ran;
 mod source;
 mod stage;
 
@@ -24,6 +28,8 @@ use std::path::{Path, PathBuf};
 
 use claim::Claim;
 use list::List;
+use mutation::Mutation;
+use ran::Ran;
 use source::Source;
 use stage::Stages;
 
@@ -96,8 +102,12 @@ fn every_claim_is_made_by_a_test_that_is_run() {
     let (lists, sources) = (lists(), source::all(root(), &TREES));
     let (claims, mut faults) = claims(&lists, &sources);
     let stages = Stages::of(&read(&root().join("tests/run.sh")));
+    let ran = std::env::var_os("TEST_RESULTS").map(|file| Ran::of(&read(Path::new(&file))));
     let mut places = HashSet::new();
     for claim in &claims {
+        if ran.as_ref().is_some_and(|ran| !ran.passed(claim)) {
+            faults.push(format!("{}: it has not passed in this run", claim.place()));
+        }
         if !stages.run(claim) {
             faults.push(format!("{}: it is ignored, and no stage of tests/run.sh runs it", claim.place()));
         }
@@ -131,7 +141,7 @@ fn the_pages_are_what_lists_and_claims_make_of_them() {
     let (claims, _) = claims(&lists, &source::all(root(), &TREES));
     let mut faults = Vec::new();
     for list in &lists {
-        let path = root().join(format!("docs/{}-requirements.md", list.name));
+        let path = root().join(format!("docs/{}.md", list.name));
         let page = page::of(list, &claims);
         if std::env::var_os("UPDATE_REQUIREMENTS").is_some() {
             fs::write(&path, &page).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -141,4 +151,25 @@ fn the_pages_are_what_lists_and_claims_make_of_them() {
         }
     }
     assert_none("pages that are out of date (UPDATE_REQUIREMENTS=1 cargo test --test requirements)", &faults);
+}
+
+#[test]
+fn mutations_fit_the_code_and_name_tests_that_claim_their_row() {
+    let (lists, sources) = (lists(), source::all(root(), &TREES));
+    let (claims, _) = claims(&lists, &sources);
+    let mut faults = Vec::new();
+    let mut rows = HashSet::new();
+    for mutation in Mutation::all(&root().join("tests/requirements/mutations")) {
+        let claimed = |claim: &&Claim| claim.ids.contains(&mutation.id) && mutation.names(claim);
+        if !claims.iter().any(|claim| claimed(&claim)) {
+            faults.push(format!("{}: {} does not claim it", mutation.place(), mutation.test));
+        }
+        let places = sources.iter().find(|s| s.path == mutation.file).map(|s| s.text.matches(&*mutation.found).count());
+        if places != Some(1) {
+            faults.push(format!("{}: its text stands {} times in the file", mutation.place(), places.unwrap_or(0)));
+        }
+        rows.insert(mutation.id);
+    }
+    assert_none("mutations that would change nothing", &faults);
+    assert!(rows.len() >= 40, "{} rows can be put to the test", rows.len());
 }

@@ -7,8 +7,15 @@ use crate::list::{List, Row};
 pub(crate) fn of(list: &List, claims: &[Claim]) -> String {
     let mut page = format!("# {}\n", list.title);
     page.extend(list.story.iter().map(|line| format!("{line}\n")));
-    page.push_str("\n| id | RFC | requirement | proved by |\n|---|---|---|---|\n");
-    page.extend(list.rows.iter().map(|row| line(row, claims)));
+    for (place, row) in list.rows.iter().enumerate() {
+        if let Some(heading) = &row.heading {
+            page.push_str(&format!("\n## {heading}\n"));
+        }
+        if place == 0 || row.heading.is_some() {
+            page.push_str("\n| id | RFC | requirement | proved by |\n|---|---|---|---|\n");
+        }
+        page.push_str(&line(row, claims));
+    }
     page
 }
 
@@ -37,7 +44,8 @@ pub(crate) fn difference(found: &str, expected: &str) -> Option<String> {
 #[test]
 fn a_page_names_the_tests_or_the_reason() {
     let list =
-        List::parse("x", "# T\n#\n# Story.\nA-1 | R | one\nA-2 | R | two | later: so\nA-3 | R | three\n").unwrap();
+        List::parse("x", "# T\n#\n# Story.\nA-1 | R | one\nA-2 | R | two | later: so\n== More\nA-3 | R | three\n")
+            .unwrap();
     let claim = |function: &str| Claim {
         ids: vec!["A-1".to_owned()],
         file: "src/a/b.rs".to_owned(),
@@ -48,7 +56,8 @@ fn a_page_names_the_tests_or_the_reason() {
     let page = of(&list, &[claim("f"), claim("g")]);
     let expected = "# T\n\nStory.\n\n| id | RFC | requirement | proved by |\n|---|---|---|---|\n\
                     | A-1 | R | one | [`a::b::f`](../src/a/b.rs), [`a::b::g`](../src/a/b.rs) |\n\
-                    | A-2 | R | two | later: so |\n| A-3 | R | three | **nothing yet** |\n";
+                    | A-2 | R | two | later: so |\n\n## More\n\n| id | RFC | requirement | proved by |\n|---|---|---|---|\n\
+                    | A-3 | R | three | **nothing yet** |\n";
     assert_eq!(page, expected);
 }
 

@@ -240,9 +240,8 @@ impl Plan {
 
     fn person(&mut self, dice: &mut Dice, member: bool, listens: bool) -> usize {
         use Temper::*;
-        const TEMPERS: [Temper; 10] = [
-            Fast, Fast, Fast, Trickling, Stalled, Aborting, Lying, Lying, Disconnecting, Reauthenticating,
-        ];
+        const TEMPERS: [Temper; 10] =
+            [Fast, Fast, Fast, Trickling, Stalled, Aborting, Lying, Lying, Disconnecting, Reauthenticating];
         let home = dice.below(self.shape.shards.len());
         self.persons.push(PersonPlan { temper: dice.pick(&TEMPERS), home, member, listens });
         self.persons.len() - 1

@@ -17,6 +17,7 @@ fn loopback() -> std::net::SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
+/// CORE-55
 #[tokio::test]
 async fn message_through_tls_arrives_and_is_reported() {
     let (authority, chain, key) = credentials();
@@ -49,6 +50,7 @@ async fn message_through_tls_arrives_and_is_reported() {
     assert!(near.event().await.is_none());
 }
 
+/// CORE-83
 #[tokio::test]
 async fn core_83_certificate_of_another_authority_or_name_is_refused() {
     let (authority, chain, key) = credentials();

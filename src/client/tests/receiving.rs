@@ -2,6 +2,7 @@ use super::*;
 
 const WHOLE: &str = "Message-ID: m1\r\nByte-Range: 1-2/2\r\n";
 
+/// CORE-57, CORE-62
 #[tokio::test]
 async fn s7_2_message_is_answered_reported_and_handed_out() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
@@ -20,6 +21,7 @@ async fn s7_2_message_is_answered_reported_and_handed_out() {
     assert_eq!(message.content_type.as_deref(), Some("text/plain"));
 }
 
+/// CORE-58, CORE-59, CORE-60, CORE-66
 #[tokio::test]
 async fn core_58_59_60_failure_report_decides_what_is_answered() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
@@ -33,6 +35,21 @@ async fn core_58_59_60_failure_report_decides_what_is_answered() {
     for _ in 0..2 {
         assert!(matches!(endpoint.event().await, Some(Event::Message(_))));
     }
+}
+
+/// CORE-37, CORE-56, CORE-112
+#[tokio::test]
+async fn reports_are_made_for_who_asks_and_for_nobody_else() {
+    let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
+    peer.send(endpoint.uri(), WHOLE, "hi", '$').await;
+    assert!(peer.frame().await.unwrap().start_line().ends_with("200 OK"));
+    let asked = "Message-ID: m2\r\nByte-Range: 1-2/2\r\nSuccess-Report: yes\r\nFailure-Report: no\r\n";
+    peer.send(endpoint.uri(), asked, "hi", '$').await;
+    let report = peer.frame().await.unwrap();
+    assert!(report.start_line().ends_with(" REPORT"), "neither a REPORT on m1 nor a response to m2");
+    assert_eq!(report.header("Message-ID"), "m2");
+    peer.send(endpoint.uri(), "Message-ID: m3\r\nByte-Range: 1-2/2\r\n", "hi", '$').await;
+    assert!(peer.frame().await.unwrap().start_line().ends_with("200 OK"), "nor one behind it");
 }
 
 #[tokio::test]
@@ -56,6 +73,7 @@ async fn answers_are_as_configured() {
     assert!(peer.frame().await.unwrap().start_line().contains("nick1234 501 "), "no REPORT before it");
 }
 
+/// CORE-63
 #[tokio::test]
 async fn other_methods_can_be_answered_by_hand() {
     let options = EndpointOptions { refuse_methods: false, any_session: true, ..EndpointOptions::default() };
@@ -98,15 +116,18 @@ async fn malformed_range_gets_400_and_the_connection_lives() {
     assert!(peer.frame().await.unwrap().start_line().contains(" 200 "));
 }
 
+/// CORE-52, CORE-54, CORE-105
 #[tokio::test]
 async fn core_52_nothing_answers_a_report_or_a_stray_response() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
     for status in ["abc", "000 20", "001 200"] {
         peer.report(endpoint.uri(), "m1", "1-2/2", status).await;
     }
+    peer.report(endpoint.uri(), "nobody12", "1-2/2", "000 200 OK").await;
     peer.write(&format!("MSRP x7q9 200 OK\r\nTo-Path: {PEER}\r\nFrom-Path: {PEER}\r\n-------x7q9$\r\n")).await;
     peer.send(endpoint.uri(), WHOLE, "hi", '$').await;
     assert!(peer.frame().await.unwrap().start_line().contains("s3nd1234 200 "));
+    assert!(matches!(endpoint.event().await, Some(Event::Report(_))), "on a message that we know nothing of");
     assert!(matches!(endpoint.event().await, Some(Event::Message(_))));
 }
 

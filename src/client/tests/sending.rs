@@ -29,6 +29,7 @@ async fn s7_1_1_message_in_one_chunk_is_accepted_with_its_200() {
     assert!(peer.frame().await.is_none());
 }
 
+/// CORE-40, CORE-41, CORE-42, CORE-43, CORE-45
 #[rstest]
 #[case(4096, 2048, &["1-2048/4096", "2049-4096/4096"])]
 #[case(4097, 2049, &["1-*/4097", "2050-4097/4097"])]
@@ -53,6 +54,7 @@ async fn core_41_end_is_open_above_2048_octets(#[case] length: usize, #[case] ch
     assert_eq!(sending.outcome().await.unwrap().octets, length as u64);
 }
 
+/// CORE-43, CORE-107
 #[tokio::test]
 async fn core_107_message_without_media_type_is_bodiless() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
@@ -60,6 +62,19 @@ async fn core_107_message_without_media_type_is_bodiless() {
     let got = peer.frame().await.unwrap();
     assert_eq!((got.header("Byte-Range").as_str(), got.head.content_type()), ("1-0/0", None));
     assert!(!peer.decoder.frame_has_body());
+}
+
+/// CORE-35
+#[tokio::test]
+async fn message_ids_of_ours_do_not_repeat() {
+    let (endpoint, _peer) = pair(EndpointOptions::default()).await;
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..200 {
+        let sending = endpoint.send_message(PEER, None, "", SendOptions::default()).await.unwrap();
+        let id = sending.message_id().to_owned();
+        assert!(id.len() == 20 && id.bytes().all(|c| c.is_ascii_alphanumeric()), "{id}");
+        assert!(seen.insert(id));
+    }
 }
 
 #[tokio::test]
@@ -92,6 +107,7 @@ async fn window_bounds_unanswered_chunks() {
     assert_eq!(sending.outcome().await.unwrap().answered, 10);
 }
 
+/// CORE-73
 #[tokio::test]
 async fn core_73_no_chunk_follows_an_error_response() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
@@ -104,6 +120,7 @@ async fn core_73_no_chunk_follows_an_error_response() {
     assert!(peer.frame().await.is_none());
 }
 
+/// CORE-72
 #[tokio::test]
 async fn core_72_running_chunk_ends_with_abort_after_an_error_response() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
@@ -134,6 +151,7 @@ async fn core_72_running_chunk_ends_with_abort_after_an_error_response() {
     assert_eq!(flag, Flag::Abort);
 }
 
+/// CORE-46
 #[tokio::test]
 async fn core_46_waiting_response_interrupts_a_long_chunk() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
@@ -198,6 +216,7 @@ async fn s7_1_3_outcome_waits_until_reports_cover_all() {
     assert_eq!((progress.reports, progress.covered.stretches()), (2, &[(1, 10)][..]));
 }
 
+/// CORE-77
 #[tokio::test]
 async fn s7_1_2_failure_report_fails_the_message() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;
@@ -222,6 +241,7 @@ async fn report_on_a_message_nobody_waits_for_is_an_event() {
     assert_eq!((report.message_id, report.status), (id, Status::NO_SESSION));
 }
 
+/// CORE-39
 #[tokio::test]
 async fn core_39_silent_peer_is_a_timeout_but_for_partial_and_no() {
     let options = EndpointOptions { transaction_timeout: Duration::from_millis(30), ..EndpointOptions::default() };
@@ -236,6 +256,7 @@ async fn core_39_silent_peer_is_a_timeout_but_for_partial_and_no() {
     assert_eq!(endpoint.request("NICKNAME", PEER, &[], None).await.unwrap_err(), ClientError::Timeout);
 }
 
+/// CORE-60
 #[tokio::test]
 async fn core_60_partial_maps_an_error_response() {
     let (endpoint, mut peer) = pair(EndpointOptions::default()).await;

@@ -11,6 +11,7 @@ use std::io::{IoSlice, Write};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
+    /// CORE-94
     #[test]
     fn any_suite_any_sizes_any_split(
         suite in prop::sample::select(suites()),
@@ -181,6 +182,7 @@ fn sessions_are_resumed(#[values(true, false)] we_serve: bool, #[values(TLS12, T
     }
 }
 
+/// RLY-3
 #[rstest]
 fn client_certificates_are_shown_and_seen(#[values(TLS12, TLS13)] suite: Suite) {
     let authority = Authority::new();

@@ -165,6 +165,7 @@ fn warnings_of_tls12_are_ignored_a_few_times() {
     assert_eq!(judge(&mut pair, &[(ALERT, &[2, 41])]), Err(TlsError::Alert(Alert::NoCertificate)));
 }
 
+/// ADV-C28
 #[test]
 fn renegotiation_is_refused_and_then_not_tolerated() {
     let mut pair = joined(false);

@@ -75,6 +75,7 @@ mod tests {
         classify(chain, &trust, &peers, UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 
+    /// RLY-5
     #[test]
     fn peer_needs_an_authority_a_date_and_a_name_on_the_list() {
         let (ours, theirs) = (Authority::new(), Authority::new());
@@ -94,6 +95,7 @@ mod tests {
         assert_eq!(verdict(&[CertificateDer::from(vec![0x30])], &ours, IN_2026), None, "no certificate at all");
     }
 
+    /// RLY-5
     #[test]
     fn dates_are_those_of_today_not_of_the_handshake() {
         let ours = Authority::new();

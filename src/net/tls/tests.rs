@@ -118,6 +118,7 @@ fn nothing_is_sealed_before_the_handshake_ends_or_after_close_notify() {
     assert_eq!(Tls::accept(&side).seal(&[IoSlice::new(b"x")], &mut wire), Err(TlsError::Handshaking));
 }
 
+/// RLY-4
 #[rstest]
 #[case(&TLS12)]
 #[case(&TLS13)]
@@ -130,6 +131,7 @@ fn rly4_self_signed_client_certificate_is_accepted_and_kept(#[case] version: &'s
     assert_eq!(pair.server.peer_certificates(), Some(&caller.chain[..]));
 }
 
+/// RLY-4
 #[rstest]
 #[case(&TLS12)]
 #[case(&TLS13)]
@@ -156,6 +158,7 @@ fn rly4_certificate_of_version_1_is_accepted_from_who_holds_its_key(
     }
 }
 
+/// RLY-3
 #[test]
 fn rly3_client_without_certificate_connects() {
     assert_eq!(joined(&TLS12).server.peer_certificates(), None);
@@ -178,6 +181,7 @@ fn resumed_session_keeps_the_client_certificate(#[case] version: &'static Suppor
     }
 }
 
+/// RLY-6
 #[rstest]
 #[case(&TLS12)]
 #[case(&TLS13)]
@@ -232,6 +236,7 @@ fn alpn_names_the_relay_and_never_aborts(#[case] offered: &[&[u8]], #[case] agre
     assert_eq!((pair.client.alpn(), pair.server.alpn()), (agreed, agreed));
 }
 
+/// CORE-83, RLY-6
 #[rstest]
 #[case::tls12_wrong_name(&TLS12)]
 #[case::tls13_wrong_name(&TLS13)]
@@ -247,6 +252,20 @@ fn rly6_server_must_be_named_current_and_vouched_for(#[case] version: &'static S
     }
 }
 
+/// CORE-94, RLY-6
+#[test]
+fn a_dialler_says_whom_it_wants() {
+    let authority = Authority::new();
+    let client = ClientSide::new(&[authority.pem()], None, false).unwrap();
+    let mut wire = Vec::new();
+    Tls::connect(&client, name(NAME), &[]).unwrap().seal_pending(&mut wire);
+    let mut acceptor = rustls::server::Acceptor::default();
+    acceptor.read_tls(&mut &wire[..]).unwrap();
+    let hello = acceptor.accept().ok().flatten().expect("a whole hello");
+    assert_eq!(hello.client_hello().server_name(), Some(NAME));
+}
+
+/// RLY-6
 #[test]
 fn rly6_address_as_host_is_matched_against_the_certificate() {
     let (ca, identity) = development::in_memory(NAME).unwrap();
@@ -279,6 +298,7 @@ fn sdp_57_a_server_may_be_known_by_its_fingerprint_alone(#[case] version: &'stat
     assert_eq!(open_all(&mut pair.server, &wire).unwrap_err(), TlsError::Alert(AlertDescription::BadCertificate));
 }
 
+/// ADV-R28
 #[rstest]
 #[case(&TLS12)]
 #[case(&TLS13)]
@@ -293,6 +313,7 @@ fn adv_r28_long_client_chain_closes(#[case] version: &'static SupportedProtocolV
     }
 }
 
+/// CORE-82
 #[test]
 fn what_is_not_tls_gets_an_alert() {
     let mut server = Tls::accept(&listener(&self_signed(&[NAME])));

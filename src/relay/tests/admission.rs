@@ -10,6 +10,7 @@ use crate::relay::{CloseReason, Event};
 
 const NOWHERE: &str = "msrps://gate.north.example:2855/000000.0abcdefghijklmnopqrstuv;tcp";
 
+/// CORE-52, CORE-58, CORE-60, CORE-66, RLY-43
 #[rstest]
 #[case("SEND", "yes", &[481])]
 #[case("SEND", "partial", &[481])]
@@ -25,6 +26,7 @@ fn verdict_no_session(#[case] method: &'static str, #[case] wish: &str, #[case] 
     assert!(!s.net.ends[s.ines].closed && s.net.dialled.is_empty());
 }
 
+/// RLY-41, RLY-42
 #[rstest]
 #[case("SEND", "yes", &[481])]
 #[case("SEND", "no", &[])]
@@ -40,6 +42,7 @@ fn rly_42_request_for_another_host_closes(#[case] method: &'static str, #[case] 
     assert!(s.net.dialled.is_empty(), "RLY-41");
 }
 
+/// RLY-42
 #[test]
 fn rly_42_peer_relay_is_not_closed_for_it() {
     let mut s = Scene::new();
@@ -51,6 +54,7 @@ fn rly_42_peer_relay_is_not_closed_for_it() {
     assert!(!s.net.ends[hub].closed);
 }
 
+/// RLY-34, RLY-44, RLY-45, ADV-R01
 #[test]
 fn rly_34_owner_token_on_another_connection_reaches_the_owner_only() {
     let mut s = Scene::new();
@@ -61,6 +65,7 @@ fn rly_34_owner_token_on_another_connection_reaches_the_owner_only() {
     assert_eq!(s.net.ends[s.ines].sends().len(), 1, "AMB-11: the owner gets it");
 }
 
+/// CORE-81, RLY-92
 #[test]
 fn rly_92_second_far_connection_is_refused_while_the_first_lives() {
     let mut s = Scene::new();
@@ -84,6 +89,7 @@ fn rly_92_second_far_connection_is_refused_while_the_first_lives() {
     assert_eq!(s.net.ends[third].codes(&again.tid), [200]);
 }
 
+/// CORE-58, RLY-77, RLY-91, RLY-102, ADV-R02
 #[rstest]
 #[case::loopback("msrp://127.0.0.1:22/x;tcp", 403)]
 #[case::private("msrp://10.0.0.5:6379/x;tcp", 403)]
@@ -104,6 +110,7 @@ fn rly_91_102_targets_that_are_not_connected_to(#[case] next: &str, #[case] code
     assert!(s.codes(&tid).is_empty());
 }
 
+/// CORE-16, CORE-107, RLY-94
 #[test]
 fn rly_94_bodiless_send_to_the_token_alone_is_answered() {
     let mut s = Scene::new();
@@ -120,6 +127,7 @@ fn rly_94_bodiless_send_to_the_token_alone_is_answered() {
     }
 }
 
+/// CORE-11, CORE-43, CORE-102, CORE-107, RLY-95
 #[test]
 fn rly_95_bodiless_send_with_further_hops_is_forwarded() {
     let mut s = Scene::new();
@@ -143,6 +151,7 @@ fn two_clients() -> (Scene, usize, String) {
     (s, tomas, token)
 }
 
+/// RLY-90
 #[test]
 fn rly_90_both_tokens_here_make_one_answer_and_one_leg() {
     let (mut s, tomas, other) = two_clients();
@@ -157,6 +166,7 @@ fn rly_90_both_tokens_here_make_one_answer_and_one_leg() {
     assert_eq!(s.net.last(s.ines).body, b"hi");
 }
 
+/// RLY-90
 #[test]
 fn rly_90_failure_behind_an_internal_hop_is_reported_from_the_first_token() {
     let (mut s, tomas, other) = two_clients();
@@ -167,6 +177,7 @@ fn rly_90_failure_behind_an_internal_hop_is_reported_from_the_first_token() {
     assert_eq!(s.net.last(s.ines).header("From-Path"), s.token);
 }
 
+/// ADV-R03
 #[test]
 fn adv_r03_more_than_four_own_uris_are_refused() {
     let mut s = Scene::new();
@@ -176,6 +187,7 @@ fn adv_r03_more_than_four_own_uris_are_refused() {
     assert_eq!(s.codes(&tid), [400]);
 }
 
+/// ADV-R04
 #[test]
 fn adv_r04_loop_over_two_clients_ends_at_the_second() {
     let (mut s, tomas, other) = two_clients();
@@ -184,6 +196,7 @@ fn adv_r04_loop_over_two_clients_ends_at_the_second() {
     assert_eq!(s.net.last(tomas).header("To-Path"), s.token, "the client decides");
 }
 
+/// ADV-R30
 #[test]
 fn adv_r30_message_to_self_comes_back_on_the_same_connection() {
     let mut s = Scene::new();
@@ -193,6 +206,7 @@ fn adv_r30_message_to_self_comes_back_on_the_same_connection() {
     assert_eq!(s.net.ends[s.ines].content("m"), pattern(30_000));
 }
 
+/// CORE-81, ADV-R19
 #[test]
 fn adv_r19_identity_is_the_connection_not_from_path() {
     let mut s = Scene::new().introduced();
@@ -202,6 +216,7 @@ fn adv_r19_identity_is_the_connection_not_from_path() {
     assert_eq!(s.net.ends[liar].codes(&r.tid), [506]);
 }
 
+/// RLY-37, ADV-R20
 #[test]
 fn adv_r20_relay_that_speaks_for_another_is_refused_and_reported() {
     let mut s = Scene::new();
@@ -212,6 +227,7 @@ fn adv_r20_relay_that_speaks_for_another_is_refused_and_reported() {
     assert!(s.net.events.iter().any(|e| matches!(e, Event::Impostor { .. })) && !s.net.ends[hub].closed);
 }
 
+/// CORE-82
 #[test]
 fn amb_19_scheme_must_fit_the_connection() {
     let mut s = Scene::new();
@@ -225,6 +241,7 @@ fn amb_19_scheme_must_fit_the_connection() {
     assert_eq!(s.codes(&tid), [481]);
 }
 
+/// CORE-90, RLY-47
 #[rstest]
 #[case("MSRPS://gate.NORTH.example:2855/", 200)]
 #[case("msrps://ines@gate.north.example.:2855/", 200)]
@@ -242,6 +259,7 @@ fn core_90_equivalent_spellings_of_a_token_are_accepted(#[case] prefix: &str, #[
     assert!(code != 200 || from == format!("{spelled} {INES}"), "RLY-47");
 }
 
+/// CORE-100, ADV-C07, ADV-C08
 #[test]
 fn core_100_101_malformed_heads_are_400_and_skipped() {
     let mut s = Scene::new();
@@ -265,6 +283,7 @@ fn table_of_verdicts_bad_closes_at_twenty_a_minute() {
     assert_eq!(s.net.closed, [CloseReason::BadRequests]);
 }
 
+/// CORE-78, RLY-67
 #[test]
 fn ways_and_far_sides_of_a_session_are_bounded() {
     let mut s = Scene::new();
@@ -283,6 +302,7 @@ fn ways_and_far_sides_of_a_session_are_bounded() {
     assert!(s.relay().way_count() <= 64);
 }
 
+/// CORE-78, RLY-67
 #[test]
 fn rly_67_iop_36_links_are_shared_unless_configured_otherwise() {
     for (multiplex, dials) in [(true, 1), (false, 2)] {
@@ -303,6 +323,7 @@ fn rly_67_iop_36_links_are_shared_unless_configured_otherwise() {
     }
 }
 
+/// ADV-C16
 #[test]
 fn adv_c16_request_without_a_sender_is_skipped_twice() {
     let mut s = Scene::new();

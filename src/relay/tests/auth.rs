@@ -45,6 +45,7 @@ fn wrong(nonce: &str) -> String {
     authorization("ines", GATE, "guess", nonce, 1, US)
 }
 
+/// CORE-87, CORE-89, RLY-10, RLY-18, RLY-29, RLY-30, RLY-32, RLY-104
 #[test]
 fn rly_10_18_32_the_two_rounds() {
     let (mut net, end) = gate(|_| {});
@@ -64,6 +65,7 @@ fn rly_10_18_32_the_two_rounds() {
     assert!(answer.header("Min-Expires").is_empty(), "RLY-29");
 }
 
+/// RLY-11, RLY-16, ADV-R07
 #[rstest]
 #[case::no_qop(
     "Digest username=\"ines\", realm=\"gate.north.example\", nonce=\"n\", nc=00000001, cnonce=\"c\", response=\"0dac6c41b21367af2d7b662ed76ee8d2\"",
@@ -83,6 +85,7 @@ fn rly_11_16_unparsable_credentials(#[case] value: &str, #[case] code: u16) {
     assert!(net.look_ups.is_empty() && net.leases == 0);
 }
 
+/// RLY-97
 #[test]
 fn rly_97_uri_of_another_relay_is_malformed_and_an_equivalent_one_is_not() {
     for (uri, code) in [("msrps://hub.south.example;tcp", 400), ("msrps://INES@GATE.north.example;tcp", 200)] {
@@ -93,6 +96,7 @@ fn rly_97_uri_of_another_relay_is_malformed_and_an_equivalent_one_is_not() {
     }
 }
 
+/// RLY-20, RLY-21, RLY-22, RLY-105
 #[test]
 fn rly_20_21_22_replay_and_age_are_stale_wrong_is_not() {
     let (mut net, end) = gate(|_| {});
@@ -112,6 +116,7 @@ fn rly_20_21_22_replay_and_age_are_stale_wrong_is_not() {
     assert_eq!(net.leases, 2, "leases of refused AUTHs are given back");
 }
 
+/// RLY-23
 #[test]
 fn rly_23_third_wrong_password_closes_after_its_answer() {
     let (mut net, end) = gate(|_| {});
@@ -125,6 +130,7 @@ fn rly_23_third_wrong_password_closes_after_its_answer() {
     assert_eq!(net.closed, [CloseReason::AuthFailures]);
 }
 
+/// RLY-24, RLY-96
 #[test]
 fn rly_24_relay_link_is_never_closed_for_wrong_passwords() {
     let (mut net, _) = gate(|_| {});
@@ -156,6 +162,7 @@ fn who_has_a_session_is_no_guesser_at_the_door() {
     assert_eq!(net.in_session, [false, false, false, true]);
 }
 
+/// RLY-26, RLY-27, RLY-28, RLY-29, RLY-93
 #[test]
 fn rly_26_93_order_is_digest_permission_expires_quota() {
     let (mut net, end) = gate(|s| s.limits.tokens_per_connection = 1);
@@ -176,6 +183,7 @@ fn rly_26_93_order_is_digest_permission_expires_quota() {
     assert_eq!(net.leases, 1);
 }
 
+/// RLY-27, RLY-28, ADV-R18
 #[rstest]
 #[case("-1", 400)]
 #[case("1e9", 400)]
@@ -192,6 +200,7 @@ fn adv_r18_expires(#[case] value: &str, #[case] code: u16) {
     assert_eq!(auth(&mut net, end, &right(&n, 1), &[&format!("Expires: {value}")]).code(), Some(code));
 }
 
+/// RLY-2
 #[test]
 fn rly_2_auth_is_not_served_without_tls() {
     let (mut net, _) = gate(|_| {});
@@ -203,6 +212,7 @@ fn rly_2_auth_is_not_served_without_tls() {
     assert_eq!(net.closed, [CloseReason::AuthNotServed]);
 }
 
+/// RLY-5
 #[test]
 fn rly_5_client_with_a_longer_from_path_is_refused() {
     let (mut net, end) = gate(|_| {});
@@ -211,6 +221,7 @@ fn rly_5_client_with_a_longer_from_path_is_refused() {
     assert_eq!(net.ends[end].codes(&r.tid), [403]);
 }
 
+/// ADV-R22
 #[test]
 fn adv_r22_session_id_is_no_target_of_auth() {
     let (mut net, end) = gate(|_| {});
@@ -219,6 +230,7 @@ fn adv_r22_session_id_is_no_target_of_auth() {
     assert_eq!(net.ends[end].codes(&r.tid), [481]);
 }
 
+/// ADV-R08
 #[test]
 fn adv_r08_pipelined_auths_wait_for_each_other() {
     let (mut net, end) = gate(|_| {});
@@ -271,6 +283,7 @@ fn failed_look_up_is_no_failure_of_the_client(#[case] failure: LookUpFailure, #[
     assert!(!net.ends[end].closed);
 }
 
+/// RLY-31
 #[test]
 fn rly_31_token_dies_on_time() {
     let mut s = Scene::new();
@@ -300,6 +313,7 @@ fn iop_14_token_in_use_outlives_a_client_that_named_no_time() {
     assert_eq!(s.codes(&tid), [481], "an unbound one does expire");
 }
 
+/// CORE-84, RLY-35
 #[test]
 fn rly_35_tokens_die_with_the_connection() {
     let mut s = Scene::new().introduced();
@@ -312,6 +326,7 @@ fn rly_35_tokens_die_with_the_connection() {
     assert_eq!(s.codes(&tid), [481], "CORE-84");
 }
 
+/// ADV-R05
 #[test]
 fn adv_r05_endless_challenges_end_the_connection() {
     let (mut net, end) = gate(|_| {});
@@ -333,10 +348,56 @@ fn a_nonce_lives_as_long_as_configured() {
     assert_eq!(auth(&mut net, end, &right(&new, 1), &[]).code(), Some(200));
 }
 
+/// RLY-30
 #[test]
 fn rly_30_no_longer_life_is_granted_than_the_default() {
     let (mut net, end) = gate(|_| {});
     let fresh = nonce(&mut net, end);
     let long = auth(&mut net, end, &right(&fresh, 1), &["Expires: 7200"]);
     assert_eq!((long.code(), long.header("Expires")), (Some(200), "1800".to_owned()));
+}
+
+/// CORE-93, RLY-33
+#[test]
+fn twenty_thousand_tokens_are_all_different() {
+    const TOKENS: usize = 20_000;
+    let (mut net, _) = gate(|_| {});
+    let now = net.now;
+    let relay = net.shard((0, 0));
+    let link = relay.handle_local_endpoint(now);
+    let secret = |uri: &[u8]| {
+        let uri = String::from_utf8_lossy(uri).into_owned();
+        let id = uri.rsplit('/').next().and_then(|id| id.strip_suffix(";tcp")).expect("a token");
+        id.split_once('.').expect("two parts").1.to_owned()
+    };
+    let secrets: std::collections::HashSet<String> =
+        (0..TOKENS).map(|_| secret(&relay.bind_local(link, "room", now).expect("a link"))).collect();
+    assert_eq!(secrets.len(), TOKENS);
+    // 22 of 62 characters are 131 bits.
+    assert!(secrets.iter().all(|s| s.len() >= 22 && s.bytes().all(|c| c.is_ascii_alphanumeric())));
+}
+
+/// RLY-15, RLY-104, RLY-105
+#[test]
+fn the_next_nonce_is_good_and_the_realm_is_one() {
+    let (mut net, end) = gate(|_| {});
+    let first = nonce(&mut net, end);
+    let info = auth(&mut net, end, &right(&first, 1), &[]).header("Authentication-Info");
+    assert!(info.contains(", nc=00000001, qop=auth, "), "{info}");
+    let next = parameter(&info, "nextnonce");
+    assert_ne!(next, first);
+    assert_eq!(auth(&mut net, end, &right(&next, 1), &[]).code(), Some(200));
+    let elsewhere = authorization("ines", HUB, "kelp-anchor-41", &next, 2, US);
+    assert_eq!(auth(&mut net, end, &elsewhere, &[]).code(), Some(400));
+}
+
+/// RLY-38
+#[test]
+fn use_path_is_the_from_path_turned_round() {
+    let (mut net, _) = gate(|_| {});
+    let hub = net.peer_relay(0, HUB);
+    let (outer, inner) = ("msrps://hub.south.example:2855/b;tcp", "msrps://inner.example:2855/a;tcp");
+    let answer = net.try_auth(hub, &[US], &format!("{outer} {inner} {INES}"), "ines", &[]);
+    let path = answer.header("Use-Path");
+    assert!(path.starts_with(&format!("{inner} {outer} msrps://gate.north.example:2855/")), "{path}");
 }

@@ -307,6 +307,7 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    /// RLY-54
     #[test]
     fn nothing_is_left_whatever_happens(small in any::<bool>(), steps in prop::collection::vec(step(), 1..60)) {
         let mut world = World::new(if small { 8_000 } else { 256 << 10 });

@@ -15,6 +15,7 @@ fn gate() -> (Network, usize) {
     (net, client)
 }
 
+/// CORE-80, RLY-7
 #[test]
 fn rly_7_silent_connection_is_closed_after_thirty_seconds() {
     let (mut net, end) = gate();
@@ -25,6 +26,7 @@ fn rly_7_silent_connection_is_closed_after_thirty_seconds() {
     assert!(net.ends[end].raw.is_empty(), "CORE-80");
 }
 
+/// RLY-8
 #[test]
 fn rly_8_challenges_are_no_success() {
     let (mut net, end) = gate();
@@ -37,6 +39,7 @@ fn rly_8_challenges_are_no_success() {
     assert_eq!(net.closed, [CloseReason::Probation]);
 }
 
+/// RLY-9
 #[test]
 fn rly_9_three_failures_in_probation_close() {
     let (mut net, end) = gate();
@@ -59,6 +62,7 @@ fn accepted_send_ends_probation() {
     assert!(!s.net.ends[far].closed);
 }
 
+/// CORE-104
 #[test]
 fn core_104_head_that_does_not_end_is_closed_after_thirty_seconds() {
     let mut s = Scene::new();
@@ -72,6 +76,7 @@ fn core_104_head_that_does_not_end_is_closed_after_thirty_seconds() {
     assert_eq!(s.net.closed, [CloseReason::SlowHead]);
 }
 
+/// ADV-C12, ADV-R15
 #[test]
 fn adv_c12_chunk_that_does_not_go_on_ends_with_abort_after_a_minute() {
     let mut s = Scene::new();
@@ -127,6 +132,7 @@ fn queue_that_cannot_leave_fails_after_two_minutes() {
     assert_eq!(s.relay().buffered(), 0);
 }
 
+/// CORE-85, RLY-74, RLY-75
 #[test]
 fn rly_74_connections_close_when_long_unused() {
     let mut s = Scene::new().introduced();

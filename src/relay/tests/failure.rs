@@ -7,6 +7,7 @@ use super::end::Answer;
 use super::scene::{INES, Scene, TOMAS};
 use crate::relay::DialFailure;
 
+/// CORE-51, CORE-59, RLY-52, RLY-55, ADV-R29
 #[rstest]
 #[case::yes("yes", &[200], &[415])]
 #[case::absent("maybe", &[200], &[415])]
@@ -27,6 +28,7 @@ fn rly_52_refusal_of_the_next_hop_becomes_a_report(#[case] wish: &str, #[case] c
     assert_eq!(s.relay().pending_count(), 0);
 }
 
+/// CORE-58, RLY-53
 #[test]
 fn rly_53_failure_report_no_hears_nothing() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
@@ -40,6 +42,7 @@ fn rly_53_failure_report_no_hears_nothing() {
     assert_eq!(s.relay().pending_count(), 0);
 }
 
+/// CORE-39, CORE-61, RLY-50, RLY-56, RLY-72
 #[test]
 fn s6_4_1_silent_next_hop_yields_408_report() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
@@ -56,6 +59,7 @@ fn s6_4_1_silent_next_hop_yields_408_report() {
     assert_eq!(s.reports().len(), 1, "RLY-72: the late answer counts for nothing");
 }
 
+/// RLY-51
 #[rstest]
 #[case("partial")]
 #[case("no")]
@@ -68,6 +72,7 @@ fn rly_51_no_408_unless_asked_for(#[case] wish: &str) {
     assert_eq!(s.relay().pending_count(), 0);
 }
 
+/// RLY-71
 #[test]
 fn rly_71_answer_in_time_stops_the_clock() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
@@ -81,6 +86,7 @@ fn rly_71_answer_in_time_stops_the_clock() {
     assert!(s.reports().is_empty());
 }
 
+/// CORE-108
 #[test]
 fn core_108_unknown_codes_go_by_their_class() {
     for (code, expected) in [(299, vec![]), (699, vec![699])] {
@@ -91,6 +97,7 @@ fn core_108_unknown_codes_go_by_their_class() {
     }
 }
 
+/// CORE-61, RLY-56
 #[test]
 fn core_61_report_covers_what_was_really_received() {
     let mut s = Scene::new().tomas_answers(Answer::Code(400));
@@ -131,6 +138,7 @@ fn failed_part_waits_for_the_others_but_not_long() {
     assert_eq!(s.reports().len(), 1, "the silence of the other part adds nothing");
 }
 
+/// CORE-73, RLY-89
 #[rstest]
 #[case(413)]
 #[case(481)]
@@ -155,6 +163,7 @@ fn rly_89_refused_message_stays_refused(#[case] code: u16) {
     assert_eq!(s.codes(&tid), [200], "after a minute it is forgotten");
 }
 
+/// CORE-72, RLY-54
 #[test]
 fn core_72_refusal_inside_a_chunk_answers_it_and_ends_it_with_abort() {
     let mut s = Scene::new().introduced();
@@ -176,6 +185,7 @@ fn core_72_refusal_inside_a_chunk_answers_it_and_ends_it_with_abort() {
     assert_eq!(s.relay().pending_count(), 0);
 }
 
+/// RLY-6
 #[rstest]
 #[case(DialFailure::Connect, 408)]
 #[case(DialFailure::Tls, 408)]
@@ -194,6 +204,7 @@ fn dial_failure_is_reported(#[case] failure: DialFailure, #[case] code: u16) {
     assert_eq!((s.relay().pending_count(), s.relay().buffered()), (0, 0));
 }
 
+/// ADV-R25
 #[test]
 fn adv_r25_owner_gone_fails_what_waits_for_it_with_481() {
     let mut s = Scene::new().introduced();
@@ -227,6 +238,7 @@ fn far_link_lost_is_408_and_the_running_chunk_gets_481() {
     assert_eq!(s.reports().len(), 2);
 }
 
+/// RLY-108, ADV-R16
 #[test]
 fn rly_108_cap_of_unanswered_sends_is_413_and_reading_goes_on() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
@@ -244,6 +256,7 @@ fn rly_108_cap_of_unanswered_sends_is_413_and_reading_goes_on() {
     assert_eq!(s.codes(&next.tid), [200]);
 }
 
+/// RLY-108
 #[test]
 fn rly_108_a_receiver_that_is_behind_but_answers_has_as_many_again() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
@@ -280,6 +293,7 @@ fn partial_never_causes_413() {
     assert_eq!(s.relay().pending_count(), 0);
 }
 
+/// RLY-54
 #[test]
 fn rly_54_more_than_fifty_reports_a_second_are_put_together() {
     let mut s = Scene::new().tomas_answers(Answer::Code(400));
@@ -295,6 +309,7 @@ fn rly_54_more_than_fifty_reports_a_second_are_put_together() {
     assert_eq!(s.reports()[50], (400, "501-800/1000".to_owned()));
 }
 
+/// CORE-105, RLY-68, RLY-73, ADV-R11, ADV-R13
 #[test]
 fn rly_73_response_on_another_connection_changes_nothing() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
@@ -313,4 +328,16 @@ fn rly_73_response_on_another_connection_changes_nothing() {
     assert_eq!(s.reports(), [(481, "1-1/*".to_owned())]);
     s.net.write(s.tomas(), forged);
     assert_eq!(s.reports().len(), 1, "ADV-R13");
+}
+
+/// CORE-113
+#[test]
+fn nothing_is_reported_to_a_sender_who_is_gone() {
+    let mut s = Scene::new().tomas_answers(Answer::Nothing);
+    s.ines_writes(&s.send().id("m1").body("x"));
+    let dials = s.net.dialled.len();
+    s.net.lose(s.ines);
+    s.net.seconds(60);
+    assert_eq!((s.net.dialled.len(), s.relay().pending_count()), (dials, 0));
+    assert!(s.net.ends[s.tomas()].reports().is_empty());
 }

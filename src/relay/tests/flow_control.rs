@@ -8,6 +8,7 @@ use crate::relay::{CloseReason, Peer};
 
 const SESSION: usize = 256 << 10;
 
+/// RLY-81, RLY-82
 #[test]
 fn full_session_stops_its_source_and_draining_resumes_it() {
     let mut s = Scene::new().introduced();
@@ -25,6 +26,7 @@ fn full_session_stops_its_source_and_draining_resumes_it() {
     assert_eq!(s.relay().buffered(), 0);
 }
 
+/// RLY-87
 #[test]
 fn rly_87_slow_receiver_stops_only_its_own_session() {
     let mut s = Scene::new().introduced();
@@ -56,6 +58,7 @@ fn bodiless_sends_fill_a_session_too() {
     assert_eq!(s.net.ends[s.tomas()].sends().len(), 4000);
 }
 
+/// RLY-106
 #[test]
 fn rly_106_pause_of_ours_makes_no_false_408() {
     let mut s = Scene::new().introduced();
@@ -79,6 +82,7 @@ fn rly_106_pause_of_ours_makes_no_false_408() {
     assert!(s.net.ends[pavel].reported().is_empty(), "her answer was there all the time");
 }
 
+/// RLY-106
 #[test]
 fn rly_106_pause_does_not_hide_a_silence_for_ever() {
     let mut s = Scene::new().introduced();
@@ -99,6 +103,7 @@ fn rly_106_pause_does_not_hide_a_silence_for_ever() {
     assert_eq!(s.net.ends[pavel].reported(), [408]);
 }
 
+/// RLY-107
 #[test]
 fn rly_107_floods_in_both_directions_never_stand_still() {
     let mut net = Network::new();
@@ -136,6 +141,7 @@ fn from_hub(s: &Scene) -> Request {
     Request::send(&[&s.token, INES], &format!("{HUB_TOKEN} {TOMAS}"))
 }
 
+/// RLY-88
 #[test]
 fn rly_88_full_session_on_a_relay_link_gets_413_after_five_seconds_without_progress() {
     let (mut s, hub) = behind_a_relay();
@@ -157,6 +163,7 @@ fn rly_88_full_session_on_a_relay_link_gets_413_after_five_seconds_without_progr
     assert!(s.net.ends[hub].reported().is_empty(), "RLY-54");
 }
 
+/// RLY-88
 #[test]
 fn rly_88_link_buffer_of_eight_mebibytes_is_the_end_at_once() {
     let (mut s, hub) = behind_a_relay();
@@ -192,6 +199,7 @@ fn progress_of_the_receiver_keeps_a_relay_link_message_alive() {
     assert_eq!(s.net.ends[hub].codes(&r.tid), [200]);
 }
 
+/// ADV-C27
 #[test]
 fn client_that_reads_no_answers_is_not_read() {
     let mut s = Scene::new();

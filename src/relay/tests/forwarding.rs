@@ -3,6 +3,7 @@
 use super::chunk::{Request, pattern};
 use super::scene::{INES, Scene, TOMAS};
 
+/// CORE-8, CORE-10, CORE-12, CORE-38, CORE-50, CORE-65, RLY-46, RLY-48, RLY-49
 #[test]
 fn rly_49_send_is_answered_at_once_and_forwarded() {
     let mut s = Scene::new();
@@ -28,6 +29,7 @@ fn rly_49_send_is_answered_at_once_and_forwarded() {
     assert_eq!((answer.header("To-Path"), answer.header("From-Path")), (INES.to_owned(), s.token.clone()));
 }
 
+/// RLY-46
 #[test]
 fn rly_46_to_owner_direction() {
     let mut s = Scene::new().introduced();
@@ -40,6 +42,7 @@ fn rly_46_to_owner_direction() {
     assert_eq!(got.body, b"yes");
 }
 
+/// CORE-40, CORE-41, CORE-42, CORE-45, CORE-99, RLY-57, RLY-59, RLY-79
 #[test]
 fn core_41_large_chunk_is_cut_in_equal_parts() {
     let mut s = Scene::new();
@@ -50,6 +53,7 @@ fn core_41_large_chunk_is_cut_in_equal_parts() {
     assert_eq!(s.net.ends[s.tomas()].content("m1"), body);
 }
 
+/// CORE-42, RLY-60
 #[test]
 fn rly_60_many_small_messages_keep_their_order() {
     let mut s = Scene::new();
@@ -61,20 +65,49 @@ fn rly_60_many_small_messages_keep_their_order() {
     assert_eq!(s.relay().buffered(), 0);
 }
 
+/// CORE-9, CORE-21, CORE-34, CORE-36, RLY-47, RLY-62
 #[test]
 fn rly_62_headers_pass_octet_for_octet_on_every_part() {
     let mut s = Scene::new();
     let odd = "MSRPS://Bob@Third.EXAMPLE:2855/a/b=+;TCP;x=1";
     let send = Request::send(&[&s.token, TOMAS, odd], INES).id("a@b_c:d").range("1-*/20001");
-    let send = send.line("X-Note: \u{b4}\u{fc}").failure_report("yes").line("X-A:b").body(pattern(20_001));
+    let send = send.line("X-Note: \u{b4}\u{fc}").failure_report("partial").line("X-A:b").line("Success-Report: yes");
+    let send = send.body(pattern(20_001));
     s.ines_writes(&send);
     let tomas = &s.net.ends[s.tomas()];
     assert_eq!(tomas.sends().len(), 3);
     for part in tomas.sends() {
         assert_eq!(part.header("To-Path"), format!("{TOMAS} {odd}"));
         assert_eq!(part.header("Message-ID"), "a@b_c:d");
+        assert_eq!((part.header("Failure-Report"), part.header("Success-Report")), ("partial".into(), "yes".into()));
         assert_eq!(part.header("X-Note"), "\u{b4}\u{fc}");
         let text = String::from_utf8_lossy(part.head.bytes()).into_owned();
         assert!(text.contains("\r\nX-A:b\r\n") && text.ends_with("Content-Type: text/plain\r\n"), "{text}");
     }
+}
+
+/// CORE-15, RLY-61
+#[test]
+fn unknown_headers_are_no_reason_to_refuse() {
+    let mut s = Scene::new();
+    let tid = s.ines_writes(&s.send().id("m").line("X-Foo: bar").line("Message-Expires: yesterday").body("x"));
+    assert_eq!(s.codes(&tid), [200]);
+    assert_eq!(s.net.last(s.tomas()).header("X-Foo"), "bar");
+}
+
+/// CORE-3, CORE-4, RLY-48
+#[test]
+fn core_4_transact_ids_cannot_be_foretold() {
+    let mut s = Scene::new();
+    for i in 0..20 {
+        let one = |n| s.send().id(&format!("m{i}.{n}")).body("x").octets();
+        let octets: Vec<u8> = (0..100).flat_map(one).collect();
+        s.net.write(s.ines, octets);
+    }
+    let mut tids: Vec<String> = s.net.ends[s.tomas()].sends().iter().map(|f| f.tid()).collect();
+    assert!(tids.iter().all(|tid| tid.len() == 16 && tid.bytes().all(|c| c.is_ascii_alphanumeric())));
+    tids.sort();
+    let alike = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    assert_eq!(tids.len(), 2000);
+    assert!(tids.windows(2).all(|w| alike(&w[0], &w[1]) <= 4), "neither counted nor derived");
 }

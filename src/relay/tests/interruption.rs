@@ -9,6 +9,7 @@ fn flags(frames: &[&Frame]) -> String {
     frames.iter().map(|f| char::from(f.flag.octet())).collect()
 }
 
+/// CORE-44, CORE-46, RLY-80
 #[test]
 fn core_46_waiting_answer_interrupts_a_chunk_that_is_still_arriving() {
     let mut s = Scene::new().introduced();
@@ -26,6 +27,7 @@ fn core_46_waiting_answer_interrupts_a_chunk_that_is_still_arriving() {
     assert_eq!(s.codes(&send.tid), [200], "one answer for the one chunk");
 }
 
+/// RLY-80, RLY-86
 #[test]
 fn rly_80_small_beginning_is_not_interrupted_before_2048_octets_or_a_stall() {
     let mut s = Scene::new().introduced();
@@ -58,6 +60,7 @@ fn olga(token: &str) -> Request {
     Request::send(&[token, "msrps://tomas-pc.south.example:50990/other;tcp"], "msrps://olga.example:4000/o;tcp")
 }
 
+/// RLY-86, ADV-R15
 #[test]
 fn rly_86_stalled_sender_frees_a_shared_link() {
     let (mut s, other, token) = shared_link();
@@ -84,6 +87,7 @@ fn alone_on_the_link_nothing_is_interrupted() {
     assert_eq!(s.ranges(), ["1-*/* $"]);
 }
 
+/// CORE-31, RLY-84, ADV-C21, ADV-R14
 #[test]
 fn rly_84_own_end_line_in_the_rest_of_the_body_is_cut_around() {
     let mut s = Scene::new().introduced();
@@ -104,6 +108,7 @@ fn rly_84_own_end_line_in_the_rest_of_the_body_is_cut_around() {
     assert_eq!(s.relay().counts().end_lines_in_bodies, 1);
 }
 
+/// CORE-114, RLY-83
 #[test]
 fn rly_83_abort_of_the_sender_propagates() {
     let mut s = Scene::new();
@@ -115,6 +120,7 @@ fn rly_83_abort_of_the_sender_propagates() {
     assert_eq!(s.codes(&send.tid), [200], "CORE-114");
 }
 
+/// RLY-85
 #[test]
 fn rly_85_lost_sender_ends_his_chunk_with_abort_and_the_link_goes_on() {
     let (mut s, other, token) = shared_link();
@@ -163,6 +169,7 @@ fn part_toward_a_half_closed_receiver_is_ended_before_its_answers() {
     assert_eq!(s.codes(&send.tid), [481]);
 }
 
+/// CORE-47
 #[test]
 fn core_47_two_messages_on_one_link_progress_alike() {
     let (mut s, other, token) = shared_link();
@@ -182,6 +189,7 @@ fn core_47_two_messages_on_one_link_progress_alike() {
     assert!(a < 2 * b && b < 2 * a, "{a} against {b}");
 }
 
+/// CORE-47
 #[test]
 fn core_47_fair_between_large_and_small_chunks_of_our_own_kind() {
     let mut net = Network::new();
@@ -208,4 +216,35 @@ fn core_47_fair_between_large_and_small_chunks_of_our_own_kind() {
     net.seconds(1);
     assert_eq!(net.ends[tomas].content("m1"), pattern(200_000));
     assert_eq!(net.ends[tomas].sends().iter().filter(|f| f.message() != "m1").count(), 150);
+}
+
+/// ADV-C29
+#[test]
+fn half_a_chunk_and_the_end_of_its_sender_are_an_abort() {
+    let mut s = Scene::new();
+    let send = s.send().id("m1").body("");
+    s.net.write(s.ines, [send.head(), pattern(50)].concat());
+    s.net.finish(s.ines);
+    assert_eq!(s.ranges(), ["1-50/* #"]);
+    assert!(s.net.ends[s.ines].closed && s.codes(&send.tid).is_empty());
+}
+
+/// ADV-R12
+#[test]
+fn an_answer_before_the_last_octet_settles_its_chunk() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.net.ends[tomas].answer = Answer::Nothing;
+    let send = s.send().id("m1").range("1-*/5000").body("");
+    s.net.write(s.ines, [send.head(), pattern(3000)].concat());
+    s.net.millis(20);
+    let raw = String::from_utf8_lossy(&s.net.ends[tomas].raw).into_owned();
+    let tid = raw.split(' ').nth(1).expect("a transact-id").to_owned();
+    let answer = format!("MSRP {tid} 200 OK\r\nTo-Path: {}\r\nFrom-Path: {TOMAS}\r\n-------{tid}$\r\n", s.token);
+    s.net.write(tomas, answer);
+    s.net.write(s.ines, [pattern(5000)[3000..].to_vec(), send.end()].concat());
+    s.net.seconds(60);
+    assert_eq!((s.codes(&send.tid), s.ranges()), (vec![200], vec!["1-*/5000 $".to_owned()]));
+    assert!(s.reports().is_empty());
+    assert_eq!(s.relay().pending_count(), 0);
 }

@@ -12,6 +12,7 @@ mod end;
 mod failure;
 mod flow_control;
 mod forwarding;
+mod heads;
 mod interruption;
 mod invariants;
 mod network;

@@ -22,6 +22,7 @@ fn pieces(s: &mut Scene, range: &str, sizes: &[usize], flag: char) -> Vec<String
     s.ranges()
 }
 
+/// CORE-12, CORE-30, CORE-40, CORE-41, CORE-45, CORE-67, CORE-114, RLY-59, RLY-79
 #[rstest]
 #[case("1-5/5", 5, '$', "1-5/5 $")]
 #[case("1-*/*", 2048, '$', "1-2048/2048 $")]
@@ -49,6 +50,7 @@ fn core_41_45_67_ranges_tell_what_is_known(
     assert!(got.has_body && got.body == pattern(len));
 }
 
+/// CORE-44
 #[test]
 fn iop_1_absent_range_is_written() {
     let mut s = Scene::new();
@@ -79,6 +81,7 @@ fn chunk_that_takes_longer_leaves_after_ten_milliseconds() {
     assert_eq!(s.ranges(), ["1-*/6000 $"]);
 }
 
+/// CORE-48
 #[test]
 fn head_whose_body_comes_late_wakes_nobody_for_nothing() {
     let mut s = Scene::new().introduced();
@@ -91,6 +94,7 @@ fn head_whose_body_comes_late_wakes_nobody_for_nothing() {
     assert_eq!(s.net.ends[s.tomas()].content("m1"), b"abc");
 }
 
+/// CORE-48
 #[rstest]
 #[case(&[10_001], '$')]
 #[case(&[10_001], '+')]
@@ -118,6 +122,7 @@ fn core_48_no_part_is_under_2048_octets(#[case] sizes: &[usize], #[case] flag: c
     }
 }
 
+/// CORE-48
 #[test]
 fn core_48_parts_of_an_announced_chunk_are_of_equal_size() {
     let mut s = Scene::new();
@@ -127,6 +132,7 @@ fn core_48_parts_of_an_announced_chunk_are_of_equal_size() {
     assert_eq!(sizes, [10_000; 3]);
 }
 
+/// RLY-58
 #[test]
 fn rly_58_messages_of_one_session_are_never_mixed() {
     let mut s = Scene::new();
@@ -142,6 +148,7 @@ fn rly_58_messages_of_one_session_are_never_mixed() {
     assert_eq!(tomas.content("a").len(), 9000);
 }
 
+/// CORE-23
 #[test]
 fn core_23_any_cut_of_the_input_gives_the_same_frames() {
     let mut whole = Scene::new();
@@ -159,6 +166,7 @@ fn core_23_any_cut_of_the_input_gives_the_same_frames() {
     }
 }
 
+/// CORE-24, CORE-29
 #[rstest]
 #[case(b"a\r")]
 #[case(b"a\n")]

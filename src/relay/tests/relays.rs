@@ -37,6 +37,7 @@ impl Pair {
     }
 }
 
+/// CORE-8, RLY-67
 #[test]
 fn s10_2_two_relays_octet_for_octet() {
     let mut p = Pair::new();
@@ -67,6 +68,7 @@ fn s10_2_two_relays_octet_for_octet() {
     }
 }
 
+/// RLY-52, RLY-53, RLY-55
 #[test]
 fn s10_3_refusal_behind_the_second_relay_travels_back_as_a_report() {
     for (code, wish, expected) in
@@ -96,6 +98,7 @@ fn s10_3_silence_behind_the_second_relay_is_one_408() {
     assert_eq!(p.net.ends[p.ines].reported(), [408]);
 }
 
+/// RLY-81
 #[test]
 fn large_message_passes_two_relays_with_large_parts_between_our_own_kind() {
     let mut p = Pair::new();
@@ -118,6 +121,7 @@ fn owner_gone_behind_the_second_relay_is_481() {
     assert_eq!(p.net.ends[p.ines].codes(&send.tid), [200]);
 }
 
+/// RLY-38, RLY-76
 #[test]
 fn s10_5_auth_at_an_outer_relay_through_the_inner_one() {
     let mut p = Pair::new();
@@ -145,6 +149,7 @@ fn s10_5_auth_at_an_outer_relay_through_the_inner_one() {
     assert_eq!(p.net.last(p.ines).body, b"hi");
 }
 
+/// CORE-64, RLY-36
 #[test]
 fn rly_36_token_of_a_relay_is_good_on_any_of_its_links() {
     let mut net = Network::new();
@@ -177,6 +182,7 @@ fn rly_36_token_of_a_relay_is_good_on_any_of_its_links() {
 }
 
 /// Who begins while the link to the other relay is still being made has that relay on its far side as well, not a link of it.
+/// RLY-92.
 #[test]
 fn rly_92_a_session_that_waited_for_the_dial_is_bound_to_the_relay_too() {
     let mut net = Network::new();
@@ -226,6 +232,7 @@ fn report_to_a_relay_without_a_link_opens_one() {
     assert_eq!(net.ends[again].reports()[0].header("To-Path"), from);
 }
 
+/// RLY-37
 #[test]
 fn rly_37_relay_must_speak_in_its_own_name_in_auth() {
     let mut net = Network::new();
@@ -238,6 +245,7 @@ fn rly_37_relay_must_speak_in_its_own_name_in_auth() {
     assert!(!net.ends[gate].closed);
 }
 
+/// RLY-25
 #[test]
 fn rly_25_three_wrong_passwords_at_an_outer_relay_close_the_client() {
     let mut p = Pair::new();
@@ -255,6 +263,7 @@ fn rly_25_three_wrong_passwords_at_an_outer_relay_close_the_client() {
     assert_eq!(p.net.closed, [CloseReason::AuthFailures]);
 }
 
+/// RLY-85
 #[test]
 fn rly_85_lost_sender_behind_a_relay_disturbs_nobody_on_the_link() {
     let mut p = Pair::new();

@@ -3,7 +3,9 @@
 use super::chunk::{Request, pattern};
 use super::end::Answer;
 use super::scene::{INES, Scene, TOMAS};
+use crate::relay::DialFailure;
 
+/// CORE-52, CORE-111, RLY-63
 #[test]
 fn rly_63_report_passes_with_its_path_moved_and_no_answer() {
     let mut s = Scene::new().introduced();
@@ -22,6 +24,7 @@ fn rly_63_report_passes_with_its_path_moved_and_no_answer() {
     assert_eq!(s.net.last(s.ines).reported(), Some(413), "IOP-28, IOP-29");
 }
 
+/// CORE-32, CORE-33, CORE-52, ADV-C22, ADV-R10
 #[test]
 fn malformed_reports_are_dropped_in_silence() {
     let mut s = Scene::new().introduced();
@@ -43,6 +46,7 @@ fn malformed_reports_are_dropped_in_silence() {
     assert_eq!(s.net.ends[s.ines].reports().len(), 1, "CORE-32");
 }
 
+/// RLY-64, RLY-65, ADV-R13
 #[test]
 fn rly_65_end_to_end_response_gets_its_transact_id_back() {
     let mut s = Scene::new().introduced();
@@ -65,6 +69,7 @@ fn rly_65_end_to_end_response_gets_its_transact_id_back() {
     }
 }
 
+/// RLY-65
 #[test]
 fn rly_65_response_over_an_internal_hop() {
     let mut s = Scene::new();
@@ -80,6 +85,7 @@ fn rly_65_response_over_an_internal_hop() {
     assert_eq!(answer.header("From-Path"), format!("{} {other} {TOMAS}", s.token));
 }
 
+/// RLY-64, RLY-66
 #[test]
 fn rly_66_methods_may_be_blocked() {
     let mut s = Scene::with(|s| s.forward_unknown_methods = false);
@@ -92,6 +98,7 @@ fn rly_66_methods_may_be_blocked() {
     assert_eq!(s.net.last(s.tomas()).head.method_name(), b"FOOBAR");
 }
 
+/// CORE-32, RLY-100
 #[test]
 fn rly_100_nothing_leaves_before_the_request_is_complete() {
     let mut s = Scene::new().introduced();
@@ -127,6 +134,7 @@ fn reverse_map_is_bounded_and_forgets_after_a_minute() {
     assert!(s.codes(&tid).is_empty(), "there is room again");
 }
 
+/// RLY-70
 #[test]
 fn rly_70_response_for_somebody_gone_is_dropped_without_a_connection() {
     let mut s = Scene::new().introduced();
@@ -140,6 +148,7 @@ fn rly_70_response_for_somebody_gone_is_dropped_without_a_connection() {
     assert_eq!(s.net.dialled.len(), dials);
 }
 
+/// CORE-105, RLY-69
 #[test]
 fn iop_4_6_8_odd_responses_change_nothing() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing).introduced();
@@ -178,6 +187,7 @@ fn iop_30_reports_go_before_data() {
     assert!(at.is_some_and(|at| at <= 3), "{at:?}");
 }
 
+/// CORE-32
 #[test]
 fn core_32_the_third_over_long_request_closes_the_link() {
     let mut s = Scene::new().introduced();
@@ -204,4 +214,32 @@ fn a_session_counts_messages_and_octets_each_way() {
     // `introduced` has carried one message before.
     assert!(tally.messages_from_owner >= 3 && tally.octets_from_owner >= 15, "{tally:?}");
     assert_eq!((tally.messages_to_owner, tally.octets_to_owner), (1, 2));
+}
+
+/// CORE-53
+#[test]
+fn a_report_that_cannot_be_delivered_is_lost_in_silence() {
+    let mut s = Scene::new().introduced();
+    s.net.hold_dials = true;
+    let far = "msrps://nobody.example:7000/x;tcp";
+    s.ines_writes(&Request::new("REPORT", &[&s.token, far], INES).id("m1").line("Status: 000 200 OK"));
+    let (at, link, _) = s.net.dials.remove(0);
+    s.net.fail_dial(at, link, DialFailure::Connect);
+    s.net.run();
+    s.net.seconds(60);
+    assert!(s.net.ends[s.ines].frames.is_empty());
+}
+
+/// ADV-R09
+#[test]
+fn a_flood_of_reports_is_bounded_by_the_queue_of_its_receiver() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.net.read(s.ines, false);
+    let one = Request::new("REPORT", &[&s.token, INES], TOMAS).id("x").line("Status: 000 200 OK").octets();
+    for _ in 0..100 {
+        s.net.write(tomas, one.repeat(100));
+    }
+    assert!(s.relay().buffered() < 2 << 20, "{}", s.relay().buffered());
+    assert!(s.relay().counts().reports_dropped > 0 && s.net.ends[tomas].frames.is_empty());
 }

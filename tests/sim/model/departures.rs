@@ -160,7 +160,10 @@ impl Model {
             _ => None,
         };
         if let Some(what) = wrong {
-            self.fail(Rule::Headers, format!("relay {node}: a part of {id} from {start}, {len} octets, {flag}: {what}"));
+            self.fail(
+                Rule::Headers,
+                format!("relay {node}: a part of {id} from {start}, {len} octets, {flag}: {what}"),
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use super::scene::{ANA, BO, Meeting, from_path, reserve, terms, to_path};
 use crate::relay::tests::chunk::Request;
 use crate::relay::{CloseReason, Connect, SessionEnd, Side};
 
-/// SDP-7
+/// SDP-7, CORE-93
 #[test]
 fn a_hundred_thousand_uris_are_all_different() {
     const ANCHORS: usize = 50_000;

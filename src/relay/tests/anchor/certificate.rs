@@ -17,6 +17,7 @@ fn client(m: &mut Meeting, certificate: Option<&[u8]>) -> usize {
     m.net.connect((0, 0), meta)
 }
 
+/// CORE-95
 #[test]
 fn sdp_58_59_a_wrong_certificate_or_none_gets_nothing_and_is_closed() {
     for shown in [None, Some(&b"mallory"[..])] {
@@ -81,6 +82,7 @@ fn sdp_62_a_link_of_other_sessions_is_only_refused() {
     m.assert_nothing_left();
 }
 
+/// CORE-95
 #[test]
 fn where_we_connect_the_certificate_must_be_right_before_anything_leaves() {
     for (shown, right) in [(Some(&b"bo"[..]), true), (Some(&b"mallory"[..]), false), (None, false)] {

@@ -41,7 +41,7 @@ fn every_pair_of_roles_meets() {
     }
 }
 
-/// SDP-25
+/// SDP-25, CORE-43, CORE-79
 #[test]
 fn sdp_25_where_we_are_active_we_are_heard_at_once() {
     let mut m = Meeting::dialling(false);
@@ -52,6 +52,21 @@ fn sdp_25_where_we_are_active_we_are_heard_at_once() {
     assert_eq!(m.relay().counts().responses_unmatched, 0, "its answer is known");
     // Nobody's quota pays for it.
     assert_eq!(m.news(), ["bound B"]);
+    m.assert_nothing_left();
+}
+
+/// CORE-35
+#[test]
+fn each_greeting_is_a_message_of_its_own() {
+    let mut m = Meeting::dialling(false);
+    let (second, _) = super::scene::reserve(&mut m.net).expect("room");
+    let now = m.net.now;
+    m.relay().set_leg(second, Side::B, terms(BO, Connect::Us), now).expect("good terms");
+    m.net.run();
+    let ends = m.net.accepted("bo.east.example", 7200);
+    let ids: Vec<_> = ends.iter().flat_map(|end| m.net.ends[*end].sends()).map(|f| f.message()).collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1] && ids.iter().all(|id| id.len() == 16), "{ids:?}");
+    m.relay().release_anchor(second, crate::relay::SessionEnd::Bye, now);
     m.assert_nothing_left();
 }
 
@@ -69,14 +84,17 @@ fn what_is_ready_to_leave_is_greeting_enough() {
     m.assert_nothing_left();
 }
 
+/// CORE-75, CORE-76
 #[test]
 fn an_end_that_denies_its_session_is_told_to_the_dialogs() {
-    let mut m = Meeting::reserved();
-    m.net.listen("bo.east.example", 7200, Answer::Code(481));
-    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
-    m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
-    assert_eq!(m.news(), ["bound B", "refused B 481"]);
-    m.assert_nothing_left();
+    for code in [481, 506] {
+        let mut m = Meeting::reserved();
+        m.net.listen("bo.east.example", 7200, Answer::Code(code));
+        m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+        m.set(Side::B, terms(BO, Connect::Us)).expect("good terms");
+        assert_eq!(m.news(), ["bound B".to_owned(), format!("refused B {code}")]);
+        m.assert_nothing_left();
+    }
 }
 
 #[test]

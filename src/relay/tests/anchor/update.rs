@@ -106,13 +106,16 @@ fn sdp_67_88_terms_as_before_disturb_nothing() {
     m.assert_nothing_left();
 }
 
-/// SDP-51
+/// SDP-51, CORE-110
 #[test]
 fn ten_quiet_minutes_close_nothing() {
     let (mut m, ana, bo) = Meeting::joined();
     // Hold and its end: the legs hear the terms that they have.
     m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
     m.net.seconds(600);
+    let report = Request::new("REPORT", &[m.uri(Side::B)], BO).id("m0000000").range("1-4/4").line("Status: 000 200 OK");
+    m.net.write(bo, report.octets());
+    assert_eq!(m.net.ends[ana].reported(), [200], "what is no content passes");
     m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
     for (from, side, to) in [(ana, Side::A, bo), (bo, Side::B, ana)] {
         let tid = m.say(from, side, "m0000001", "back again");

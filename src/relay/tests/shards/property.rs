@@ -97,6 +97,7 @@ fn check(w: &World, sent: &[Sent], seed: u64) {
     }
 }
 
+/// RLY-54
 #[test]
 fn every_message_has_one_outcome() {
     for seed in 0..40 {
