@@ -15,11 +15,6 @@ impl Relay {
         self.sessions.values().map(|s| s.ways.len()).sum()
     }
 
-    /// Deadlines that are armed.
-    pub(super) fn armed(&self) -> usize {
-        self.timers.len()
-    }
-
     /// Nothing is left of links, sessions and messages; deadlines that were overtaken may still be.
     pub(super) fn assert_empty(&self) {
         let left: Vec<_> = self.remains().into_iter().filter(|(kind, _)| *kind != "deadlines").collect();
