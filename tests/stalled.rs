@@ -18,7 +18,6 @@ use chappe::observe::{Exporter, Observer, RecordWriter};
 use chappe::relay::Event;
 use chappe::sip::b2bua::AnchorRef;
 use chappe::sip::plane::{Newsroom, Plane};
-use sip::Transport::Udp;
 use sip::ua::{Agent, Draft, Message, msrp_sdp};
 use support::{PATIENCE, next_message};
 use tokio::time::timeout;
