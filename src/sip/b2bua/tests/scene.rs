@@ -43,8 +43,9 @@ pub(super) struct Scene {
     pub(super) events: Vec<CallEvent>,
     /// Where calls go; none for 404.
     pub(super) targets: Vec<SocketAddr>,
-    /// And by which protocol.
+    /// And by which protocol, the first of them and the others.
     pub(super) protocol: Protocol,
+    pub(super) then: Protocol,
     pub(super) routed: Routed,
     pub(super) admission: Result<Admission, Refusal>,
     /// What the core is asked waits for [`Scene::release_core`].
@@ -128,6 +129,7 @@ impl Scene {
             events: Vec::new(),
             targets: vec![BO],
             protocol: Protocol::Udp,
+            then: Protocol::Udp,
             routed: Routed {
                 targets: Vec::new(),
                 anchor: true,
@@ -496,9 +498,10 @@ impl Scene {
     }
 
     fn route(&mut self, call: CallKey) {
-        let protocol = self.protocol;
-        let target = |address: &SocketAddr| Target { protocol, address: *address, name: None, from: None };
-        let targets: Vec<Target> = self.targets.iter().map(target).collect();
+        let protocols = [self.protocol].into_iter().chain(std::iter::repeat(self.then));
+        let target =
+            |(address, protocol): (&SocketAddr, _)| Target { protocol, address: *address, name: None, from: None };
+        let targets: Vec<Target> = self.targets.iter().zip(protocols).map(target).collect();
         let result = match targets.is_empty() {
             true => Err(Refusal { status: 404, headers: Vec::new() }),
             false => Ok(Routed { targets, ..self.routed.clone() }),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::calls::answered;
-use super::scene::{ANA, BO, BO_TOO, Scene, cancel_of, line, sdp};
+use super::scene::{ANA, BO, BO_TOO, Scene, US, cancel_of, line, sdp, uri_of};
 use crate::sip::b2bua::{CallEvent, Refusal};
 use crate::sip::message::{Request, Response};
+use crate::sip::way::Protocol;
 
 /// Ana's INVITE gets this at once, and nothing is left of it.
 fn refused(scene: &mut Scene, headers: &[(&str, &str)], body: &str, status: u16) -> Response {
@@ -197,6 +198,28 @@ fn a_target_that_cannot_be_reached_gives_way_to_the_next() {
     assert_eq!((scene.reserved.len(), &*scene.rested), (1, &[BO][..]), "one session, whoever answers");
     scene.forget();
     scene.nothing_left();
+}
+
+/// RFC 3263 section 4.3: the next target may speak another protocol, and then we speak as another listener.
+#[test]
+fn another_protocol_takes_over() {
+    let mut scene = Scene::new();
+    (scene.protocol, scene.targets, scene.dead) = (Protocol::Tcp, vec![BO, BO_TOO], vec![BO]);
+    scene.invite(&sdp("ana", 1, "active"));
+    let sent = scene.sent.iter().find(|sent| sent.to == BO_TOO).expect("an INVITE");
+    assert_eq!((sent.way.protocol(), sent.way.local()), (Protocol::Udp, Some(US)));
+    let invite = scene.request(BO_TOO, "INVITE");
+    assert!(invite.headers.first("Via").unwrap().starts_with("SIP/2.0/UDP "), "{invite:?}");
+    assert_eq!(uri_of(&invite.headers, "Contact"), "sip:203.0.113.20:5060");
+    scene.reply(BO_TOO, &invite, 200, &sdp("bo", 1, "passive"));
+    let ok = scene.response(ANA, 200);
+    scene.acknowledge(&ok, "");
+    scene.request(BO_TOO, "ACK");
+    let info = scene.of_ana(&ok, "INFO", 2);
+    scene.say(ANA, info, "");
+    scene.request(BO_TOO, "INFO");
+    assert_eq!(scene.rested, [BO]);
+    scene.forget();
 }
 
 #[test]
