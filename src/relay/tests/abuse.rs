@@ -22,7 +22,6 @@ fn altered(token: &str, place: usize) -> String {
     format!("{head}/{}{tail}", String::from_utf8(id).expect("letters"))
 }
 
-/// ADV-R09
 #[test]
 fn adv_r09_a_storm_of_reports_costs_its_receiver_one_queue_and_is_never_answered() {
     let mut s = Scene::new().introduced();
@@ -52,7 +51,6 @@ fn adv_r09_a_storm_of_reports_costs_its_receiver_one_queue_and_is_never_answered
     assert_eq!(s.net.last(s.ines).body, b"still here");
 }
 
-/// ADV-R16
 #[rstest]
 #[case::answered(Answer::Ok)]
 #[case::never_answered(Answer::Nothing)]
@@ -82,7 +80,6 @@ fn adv_r16_a_storm_of_one_octet_chunks_is_bounded_and_arrives_in_order(#[case] a
     assert!(!s.net.ends[s.ines].closed);
 }
 
-/// ADV-R17
 #[test]
 fn adv_r17_messages_that_never_end_leave_nothing_behind() {
     let mut s = Scene::new();
@@ -141,7 +138,7 @@ fn guesses_do_not_touch_who_owns_the_token() {
     assert_eq!(s.codes(&tid), [200]);
 }
 
-/// Without one fact about the account, every wrong AUTH looks the same: RLY-98 measures the time, this the words.
+/// Without one fact about the account, every wrong AUTH looks the same; that it takes as long is shown beside the digest.
 #[test]
 fn an_unknown_user_and_a_wrong_password_get_the_same_words() {
     let mut net = Network::new();
