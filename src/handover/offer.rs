@@ -1,11 +1,5 @@
 //! The side of the running process.
 
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "deadlines of the handover; nothing of the core is near"
-)]
-
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

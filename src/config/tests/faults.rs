@@ -91,6 +91,11 @@ fn lines(text: &str) -> Vec<String> {
     "[relay]\nmax_chunk = 0",
     "5: relay.max_chunk: 0 would stop everything; write at least 1, or remove the key for its default"
 )]
+#[case("[relay]\nhandover = \"\"", "5: relay.handover: empty; write a path, relative to this file")]
+#[case(
+    "[relay]\nhandover = \"/run/a-name-that-is-far-too-long-for-a-unix-socket-whose-path-must-fit-into-a-hundred-and-eight-octets\"",
+    "5: relay.handover: /run/a-name-that-is-far-too-long-for-a-unix-socket-whose-path-must-fit-into-a-hundred-and-eight-octets cannot be a socket; write the path of a file, at most 90 octets long"
+)]
 // [[listen]]
 #[case("[[listen]]\n", "4: listen[1].address: missing; write address = \"127.0.0.1:2855\"")]
 #[case(

@@ -192,6 +192,19 @@ fn drain_refuses_new_sessions_and_shut_down_ends_the_rest_in_order() {
 }
 
 #[test]
+fn whoever_has_no_session_is_dismissed_and_the_others_notice_nothing() {
+    let mut s = Scene::new().introduced();
+    let idle = s.net.client(0);
+    s.relay().drain();
+    let now = s.net.now;
+    s.relay().dismiss(now);
+    s.net.run();
+    assert!(s.net.ends[idle].closed && !s.net.ends[s.ines].closed && !s.net.ends[s.tomas()].closed);
+    let tid = s.ines_writes(&s.send().id("m1").body("x"));
+    assert_eq!(s.codes(&tid), [200]);
+}
+
+#[test]
 fn shut_down_tells_the_fate_of_what_is_unanswered() {
     let mut s = Scene::new().tomas_answers(Answer::Nothing);
     let tid = s.ines_writes(&s.send().id("m1").body("x"));

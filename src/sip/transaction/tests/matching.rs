@@ -170,3 +170,43 @@ fn a_cancel_works_without_room() {
     assert_eq!(scene.take(), ["0 > 200 CANCEL", "0 cancelled", "0 > 200 CANCEL"]);
     assert_eq!(scene.layer.len(), 2);
 }
+
+#[test]
+fn what_another_process_would_have_to_leave_to_us_is_known() {
+    let mut scene = Scene::new();
+    let knows = |scene: &Scene, message: Message| scene.layer.knows(&framed(&message, flow(UDP)));
+    let other_path = || {
+        let mut request = theirs("INVITE", "z9hG4bKother");
+        request.headers.set("Via", "SIP/2.0/UDP 192.0.2.8:5060;branch=z9hG4bKother");
+        request
+    };
+    let mut new = theirs("INVITE", "z9hG4bK2");
+    new.headers.set("Call-ID", "another");
+    // Nothing is, before anything came.
+    for method in ["INVITE", "ACK", "CANCEL", "OPTIONS"] {
+        assert!(!knows(&scene, theirs(method, "z9hG4bK1").into()), "{method}");
+    }
+    scene.receive(theirs("INVITE", "z9hG4bK1"), flow(UDP));
+    for method in ["INVITE", "ACK", "CANCEL"] {
+        assert!(knows(&scene, theirs(method, "z9hG4bK1").into()), "{method}");
+    }
+    assert!(knows(&scene, other_path().into()), "the same by another path");
+    assert!(!knows(&scene, new.into()), "another call");
+    assert!(!knows(&scene, theirs("OPTIONS", "z9hG4bK1").into()), "another method");
+    // The ACK of a 2xx has a branch of its own.
+    assert!(!knows(&scene, in_dialog("ACK", "z9hG4bK9", 3).into()));
+    scene.reply(0, 200);
+    assert!(knows(&scene, in_dialog("ACK", "z9hG4bK9", 3).into()));
+    assert!(!knows(&scene, in_dialog("ACK", "z9hG4bK9", 4).into()));
+
+    scene.request(ours("OPTIONS"), target(UDP));
+    let sent = scene.sent_request(scene.sent.len() - 1).clone();
+    assert!(knows(&scene, answer(&sent, 200, "them").into()));
+    let mut foreign = answer(&sent, 200, "them");
+    foreign.headers.set("Via", "SIP/2.0/UDP us.example:5060;branch=z9hG4bKsomebody");
+    assert!(!knows(&scene, foreign.into()));
+    // Until it is forgotten.
+    scene.until(600_000);
+    assert!(!knows(&scene, theirs("INVITE", "z9hG4bK1").into()));
+    assert!(!knows(&scene, answer(&sent, 200, "them").into()));
+}

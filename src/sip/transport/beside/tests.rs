@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::net::inherited::Inherited;
-use crate::sip::transport::{Arrival, Event, Listen, Outlet, Protocol, Settings, Transport, Trust, bind, twins};
+use crate::sip::transport::{Arrival, Event, Flow, Listen, Outlet, Protocol, Settings, Transport, Trust, bind, twins};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,6 +26,16 @@ impl Side {
             let event = timeout(PATIENCE, self.events.recv()).await.expect("in time").expect("an event");
             if let Event::Message(arrival) = event {
                 return arrival;
+            }
+        }
+    }
+
+    /// The next connection that is gone.
+    async fn closed(&mut self) -> Flow {
+        loop {
+            let event = timeout(PATIENCE, self.events.recv()).await.expect("in time").expect("an event");
+            if let Event::Closed(flow) = event {
+                return flow;
             }
         }
     }
@@ -129,19 +139,9 @@ async fn a_connection_is_passed_on_with_its_way_back_and_its_end() {
     }
     // Its end is told.
     drop(stream);
-    let gone = loop {
-        match timeout(PATIENCE, old.events.recv()).await.expect("in time").expect("an event") {
-            Event::Closed(gone) => break gone,
-            _ => {}
-        }
-    };
+    let gone = old.closed().await;
     outlet.closed(&gone);
-    let closed = loop {
-        match timeout(PATIENCE, new.events.recv()).await.expect("in time").expect("an event") {
-            Event::Closed(closed) => break closed,
-            _ => {}
-        }
-    };
+    let closed = new.closed().await;
     assert_eq!(closed.remote(), gone.remote());
 }
 
