@@ -4,7 +4,9 @@
 #   loadtest/soak.sh                    an hour
 #   loadtest/soak.sh --minutes 10       shorter; below ten minutes warming up may look like growth
 #   loadtest/soak.sh --out DIR          where relay.log, samples.jsonl, the generators' results and table.md go
-#   loadtest/soak.sh --rate 0.5         all rates times this, for a small machine
+#   loadtest/soak.sh --rate 0.5         all rates times this, for a small machine; below 0.2 links are idle for too long
+#   loadtest/soak.sh --engine io-uring  the other engine
+#   loadtest/soak.sh --no-build         with the release build that is there
 #
 # The load: chat both ways with success REPORTs and refusals, files of which some are given up, sessions that come and go
 # (each with two AUTHs), slow receivers, receivers that stall altogether, connections that ask to be challenged and leave,
@@ -23,20 +25,24 @@ export CARGO_TERM_PROGRESS_WHEN=never
 say() { printf '%s\n' "$*"; }
 refuse() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 2; }
 
+python3 "$here/soak.py" self-check || refuse "the judge does not judge"
+
 minutes=60
 rate=1
 out=
 engine=tokio
+build=yes
 while [ $# -gt 0 ]; do
     case $1 in
         --minutes) minutes=${2:-}; shift ;;
         --rate) rate=${2:-}; shift ;;
         --out) out=${2:-}; shift ;;
         --engine) engine=${2:-}; shift ;;
+        --no-build) build=no ;;
         --help) sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
         *) refuse "unknown option $1; --help tells" ;;
     esac
-    shift
+    [ $# -eq 0 ] || shift
 done
 [[ $minutes =~ ^[1-9][0-9]*$ ]] || refuse "--minutes takes a whole number"
 [[ $rate =~ ^[0-9]+(\.[0-9]+)?$ ]] || refuse "--rate takes a number"
@@ -47,12 +53,10 @@ done
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 chappe=$target/release/chappe
 load=$target/release/chappe-load
-features=()
-[ "$engine" = tokio ] || features=(--features io-uring)
-# A build that is there and newer than every source is taken as it is.
-if [ ! -x "$chappe" ] || [ ! -x "$load" ] || [ -n "$(find src loadtest/src Cargo.toml Cargo.lock -newer "$chappe" -print -quit)" ]; then
-    cargo build --release --workspace --quiet "${features[@]}" || refuse "the build failed"
+if [ "$build" = yes ]; then
+    cargo build --release --workspace --features io-uring --quiet || refuse "the build failed"
 fi
+[ -x "$chappe" ] && [ -x "$load" ] || refuse "there is no release build in $target"
 out=${out:-$target/soak/$(date -u +%Y%m%dT%H%MZ)}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -98,6 +102,10 @@ drain_timeout = "1s"
 [[listen]]
 address = "127.0.0.1:$port"
 transport = "tls"
+# For the calls, whose descriptions offer MSRP without TLS.
+[[listen]]
+address = "127.0.0.1:0"
+transport = "tcp"
 [tls]
 certificate = "server.crt"
 key = "server.key"
@@ -182,6 +190,7 @@ TOML
 scenario files <<TOML
 [sessions]
 count = 20
+callers = "authenticated"
 over = "10s"
 [load]
 shape = "open"
@@ -213,6 +222,7 @@ TOML
 scenario slow <<TOML
 [sessions]
 count = 20
+callers = "authenticated"
 over = "10s"
 [load]
 shape = "open"
@@ -230,13 +240,13 @@ rate = "50kB"
 TOML
 if command -v sipp >/dev/null; then
     callee=$(free_port)
-    # sipp WORD…: one side of the calls; its statistics are judged like the generators' results.
+    # side SCENARIO WORD…: one side of the calls; its statistics are judged like the generators' results.
     side() {
         local name=$1
         shift
         (
             cd "$out"
-            exec sipp "$@" -sf "$here/../tests/sip/scenarios/$name.xml" -t t1 -i 127.0.0.1 -nostdin -key msrp_path x \
+            exec sipp "$@" -sf "$here/../tests/sip/scenarios/$name.xml" -t t1 -i 127.0.0.1 -nostdin \
                 -key msrp_host 127.0.0.1 -key msrp_port 9 -key direction sendrecv -recv_timeout 40000 -s bob \
                 -trace_stat -stf "$name.csv" -fd 10 -l 5000
         ) >"$out/$name.txt" 2>&1 &
@@ -245,7 +255,7 @@ if command -v sipp >/dev/null; then
     calls=$(python3 -c "print(max(1, round(5 * $rate)))")
     side uas_storm -p "$callee" -key target 127.0.0.1
     sleep 1
-    side uac_storm "127.0.0.1:$sip" -key target "127.0.0.1:$callee;transport=tcp" -r "$calls" -rp 1000 -d 5000 \
+    side uac_storm "127.0.0.1:$sip" -p "$(free_port)" -key target "127.0.0.1:$callee;transport=tcp" -r "$calls" -rp 1000 -d 5000 \
         -m $((calls * seconds))
     generators+=("calls=$!")
 else
