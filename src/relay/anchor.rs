@@ -264,6 +264,7 @@ impl Relay {
         let Some(anchor) = self.anchors.get_mut(id) else { return };
         let leg = anchor.leg_mut(side);
         leg.older.retain(|t| t != token);
+        leg.renewal.take_if(|(t, _)| t == token);
         leg.tally.octets_to_owner += tally.octets_to_owner;
         leg.tally.messages_to_owner += tally.messages_to_owner;
         // Who has gone on with the link that it had comes by no other now.

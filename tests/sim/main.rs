@@ -29,6 +29,8 @@ mod frame;
 mod model;
 mod node;
 mod plan;
+#[cfg(feature = "planted")]
+mod planted;
 mod run;
 mod shrink;
 mod stats;

@@ -45,6 +45,25 @@ fn what_was_accepted_before_a_bye_still_leaves() {
     m.assert_dead();
 }
 
+#[test]
+fn a_renewed_uri_that_nobody_has_used_ends_with_its_anchor() {
+    let (mut m, ana, bo) = Meeting::joined();
+    m.net.read(bo, false);
+    m.net.window = 1000;
+    let send = m.send(Side::A).id("file0001").range("1-*/40000").body(pattern(40_000));
+    m.net.write(ana, send.octets());
+    m.renew(Side::B);
+    m.release(SessionEnd::Bye);
+    // While what was accepted leaves, the books are looked at.
+    m.net.millis(500);
+    assert!(m.news().is_empty());
+    m.net.window = 64 << 10;
+    m.net.read(bo, true);
+    m.net.millis(200);
+    assert_eq!(m.news(), ["ended bye"]);
+    m.assert_dead();
+}
+
 /// ADV-S18
 #[test]
 fn adv_s18_what_has_not_left_after_two_seconds_is_cut_and_told() {
