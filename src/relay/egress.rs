@@ -221,6 +221,7 @@ impl Relay {
         if let Some(pending) = pending {
             if let Some(p) = self.pendings.get_mut(pending) {
                 p.open_parts += 1;
+                p.link = id;
             }
             if let Some(link) = self.links.get_mut(id) {
                 link.transactions.begin(tid, pending, start, report);
@@ -405,7 +406,7 @@ impl Relay {
         self.buffered -= cost;
         flow.last_progress = now;
         flow.last = chunk.end.map(|flag| (flag, chunk.failure_report));
-        let (wanted, done) = (matches!(flow.lane, Lane::Wanted(_)), flow.followed && flow.queue.is_empty());
+        let (wanted, done) = (matches!(flow.lane, Lane::Wanted(_)), flow.lets_follow());
         if flow.drained(self.settings.limits.session_buffer) {
             let back = flow.back;
             self.credit(back, 0, true, now);
