@@ -3,7 +3,7 @@
 # decides about each is changed as it stands there, in a copy of the tree, and the test that is named must fail. One that passes
 # all the same is weak. What does not compile is no success. The last line is the sum.
 #
-#   ROWS=20             how many rows are drawn; ROWS=all is every mutation
+#   ROWS=20             how many rows are drawn; or which, as RLY-48,CORE-4; or `all`
 #   SEED=…              which; drawn and printed unless given
 #   CARGO_TARGET_DIR    as for cargo; the copy and what is built of it lie in its directory `mutation`
 set -euo pipefail
@@ -23,6 +23,8 @@ rm -rf "$tree"
 mkdir -p "$tree"
 git ls-files --cached --others --exclude-standard -z | tar --null --files-from=- --ignore-failed-read -cf - | tar -xf - -C "$tree"
 cd "$tree"
+# What an earlier run has changed was built later than this copy of it says.
+sed -n 's/^@ //p' tests/requirements/mutations/* | sort -u | xargs touch
 
 # pick SEED ROWS: a line `number row test` for each mutation that is drawn, one of each row.
 # apply NUMBER: changes the file and prints `row<TAB>test<TAB>file<TAB>text => other text`.
@@ -43,7 +45,12 @@ for name in sorted(glob.glob("tests/requirements/mutations/*")):
 
 if sys.argv[1] == "pick":
     drawn = list(enumerate(mutations))
-    if sys.argv[3] != "all":
+    if not sys.argv[3].isdigit():
+        rows = [m["row"] for m in mutations] if sys.argv[3] == "all" else sys.argv[3].split(",")
+        if unknown := [row for row in rows if all(m["row"] != row for m in mutations)]:
+            sys.exit(f"no mutation: {', '.join(unknown)}")
+        drawn = [(n, m) for n, m in drawn if m["row"] in rows]
+    else:
         random.Random(int(sys.argv[2])).shuffle(drawn)
         first = {m["row"]: (n, m) for n, m in reversed(drawn)}
         rows = list(dict.fromkeys(m["row"] for _, m in drawn))
@@ -68,7 +75,7 @@ else:
 PY
 }
 
-run_test() { timeout -k 5 "${2:-120}" cargo test --lib --no-default-features "$1" >"$output" 2>&1 </dev/null; }
+run_test() { timeout -k 5 120 cargo test --lib --no-default-features "$1" >"$output" 2>&1 </dev/null; }
 build() { cargo test --lib --no-default-features --no-run >"$output" 2>&1 </dev/null; }
 passed() { grep -Eq '^test result: ok\. [1-9]' "$output"; }
 
@@ -76,15 +83,17 @@ mapfile -t drawn < <(mutations pick "$seed" "${ROWS:-20}")
 [ "${#drawn[@]}" -gt 0 ] || { say "mutation.sh: nothing is drawn"; exit 1; }
 say "seed $seed, ${#drawn[@]} mutations"
 build || { tail -n 30 "$output"; say "mutation.sh: the tree does not build"; exit 1; }
+for line in "${drawn[@]}"; do
+    if ! run_test "${line##* }" || ! passed; then
+        tail -n 30 "$output"
+        say "mutation.sh: ${line##* } does not pass as things are"
+        exit 1
+    fi
+done
 noticed=0
 for line in "${drawn[@]}"; do
     read -r number row test <<<"$line"
     began=$SECONDS
-    if ! run_test "$test" 600 || ! passed; then
-        tail -n 30 "$output"
-        say "mutation.sh: $test does not pass as things are"
-        exit 1
-    fi
     IFS=$'\t' read -r _ _ file change < <(mutations apply "$number")
     result="survives: the test is weak"
     if ! build; then
@@ -104,7 +113,6 @@ for line in "${drawn[@]}"; do
     say "    $test: $result ($((SECONDS - began)) s)"
     # As it was, and newer than what was built of it.
     cp "$root/$file" "$file"
-    touch "$file"
 done
 say "$noticed of ${#drawn[@]} mutations were noticed (seed $seed)"
 [ "$noticed" -eq "${#drawn[@]}" ]

@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(parse(b"MSRP a 200 \xff\r\n".to_vec()).fault(), None);
     }
 
-    /// CORE-8, ADV-C16
+    /// ADV-C16
     #[test]
     fn adv_c16_a_path_counts_only_in_its_place() {
         let head = parse("MSRP a SEND\r\nTo-Path: x\r\nMessage-ID: abcd\r\nFrom-Path: y\r\n");
