@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use chappe::client::{Endpoint, EndpointOptions, Listener, SendOptions};
 use chappe::config::Config;
+use chappe::net::inherited::Inherited;
 use chappe::net::server::Server;
 use chappe::observe::{Exporter, Observer, RecordWriter};
 use chappe::relay::Event;
@@ -72,7 +73,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(proxy: SocketAddr) -> Process {
+    async fn start(proxy: SocketAddr) -> Process {
         let text = format!(
             "[relay]\nshards = 2\npin = false\n[[listen]]\naddress = \"127.0.0.1:0\"\ntransport = \"tcp\"\n\
              [policy]\nallow_next_hops = [\"127.0.0.0/8\"]\n[sip]\noutbound_proxy = \"sip:{proxy};lr\"\n\
@@ -88,8 +89,11 @@ impl Process {
                 assert!(newsroom.leave(AnchorRef { shard, anchor }, news), "room for news");
             }
         });
-        let server = Server::start(&config, tokio::runtime::Handle::current(), events).expect("a server");
-        let plane = Plane::start(&config, &server, news, observer).expect("a plane").expect("a listener");
+        let none = &mut Inherited::default();
+        let server = Server::start(&config, none, tokio::runtime::Handle::current(), events).expect("a server");
+        let plane = Plane::start(&config, none, &server, news, observer).expect("a plane").expect("a listener");
+        server.shards.accept().await.expect("the shards accept");
+        plane.serve(None);
         Process { server, plane }
     }
 
@@ -134,7 +138,7 @@ async fn a_plane_that_stands_still_stops_no_session() {
     let gate = tracing_subscriber::registry().with(Gate.with_filter(debug));
     tracing::subscriber::set_global_default(gate).expect("the only one");
     let mut bob = Agent::udp("bob").await;
-    let Process { server, plane } = Process::start(bob.address());
+    let Process { server, plane } = Process::start(bob.address()).await;
     let mut alice = Agent::udp("alice").await.through(plane.listening[0].1);
     let (ok, got, here, there) = Process::call(&mut alice, &mut bob).await;
     let (other, ..) = Process::call(&mut alice, &mut bob).await;
@@ -172,5 +176,5 @@ async fn a_plane_that_stands_still_stops_no_session() {
     assert_eq!(plane.calls().await, 0);
     plane.stop().await;
     server.shards.stop().await.expect("the shards end");
-    tokio::task::spawn_blocking(move || server.join()).await.expect("joined");
+    server.ended().await;
 }
