@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # What takes longer than a merge should wait, after tests/run.sh has passed: every test in a release build, those too that are ignored
-# for their length, an hour of fuzzing, the demonstration with its 256 MiB file, and the time benches.
+# for their length, an hour of fuzzing, 20 000 simulated networks, mutations, an hour of mixed load, the demonstration with its
+# 256 MiB file, and the time benches.
 # The last line is `N passed, N failed`.
 #
+#   SIM_SEEDS=20000     networks that are simulated
 #   FUZZ_SECONDS=900    time for each fuzz target
 #   CARGO_TARGET_DIR    as for cargo
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -42,6 +44,15 @@ sip_storm() {
     run_tests --release --test sip_storm -- --include-ignored --nocapture
 }
 
+# Which tests notice that a requirement is broken; twenty rows, drawn anew each time.
+mutation() { tests/mutation.sh; }
+
+# The worst networks that there is time for.
+simulation() { SIM_SEEDS=${SIM_SEEDS:-20000} SIM_FIRST=256 run_tests --profile sim --no-default-features --test sim whatever; }
+
+# An hour of mixed load with churn; judged at its end.
+soak() { loadtest/soak.sh; }
+
 need gcc gcc make make
 stage build build
 ! knows demo || stage demo demo
@@ -49,5 +60,8 @@ stage "slow file" slow_file
 stage fuzz fuzz_long
 stage benches benches
 stage "sip storm" sip_storm
+stage simulation simulation
+stage mutation mutation
+stage soak soak
 stage tests tests
 stage "other engine" other_engine

@@ -3,7 +3,7 @@
 # clippy and rustfmt) and nightly, git, gcc and python3 are expected, the rest is installed. Takes up to half an hour on two
 # cores. Run it as root, or with sudo that asks no password, where packages are missing. The last line is `N passed, N failed`.
 #
-#   FUZZ_SECONDS=30     time for each fuzz target
+#   FUZZ_SECONDS=15     time for each fuzz target
 #   CARGO_TARGET_DIR    as for cargo
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -38,7 +38,21 @@ dependencies() {
     cargo deny check bans licenses sources
 }
 
-fuzz_smoke() { fuzz "${FUZZ_SECONDS:-30}"; }
+fuzz_smoke() { fuzz "${FUZZ_SECONDS:-15}"; }
+
+# Whole networks in virtual time, 256 seeds; then the same with bugs put in on purpose, each of which must be found.
+simulation() { run_tests --profile sim --no-default-features --test sim; }
+planted_bugs() { run_tests --profile sim --no-default-features --features planted --test sim planted; }
+
+# Real processes: what breaks around them, and what an operator does to them under load.
+faults() {
+    as_root tests/faults/install.sh
+    run_tests --test faults -- --include-ignored --skip long:: --test-threads=4
+}
+upgrade() {
+    as_root tests/upgrade/install.sh
+    run_tests --features io-uring --test upgrade -- --include-ignored
+}
 
 interop() {
     as_root tests/interop/install.sh
@@ -81,12 +95,21 @@ release() {
     done
 }
 
-tests() { run_tests --workspace --features io-uring --no-fail-fast; }
+# `faults` and `upgrade` are stages of their own.
+tests() {
+    local one names=()
+    for one in tests/*.rs tests/*/main.rs loadtest/tests/*.rs; do
+        one=${one%/main.rs}
+        case $(basename "$one" .rs) in faults | upgrade | sim) ;; *) names+=(--test "$(basename "$one" .rs)") ;; esac
+    done
+    run_tests --workspace --features io-uring --no-fail-fast --lib --bins "${names[@]}"
+    run_tests --workspace --features io-uring --doc
+}
 
 # What was just tested with epoll, once more with io_uring: all that speaks to a relay over sockets.
 other_engine() {
     CHAPPE_ENGINE=io-uring run_tests --workspace --features io-uring --no-fail-fast \
-        --test end_to_end --test against_chappe --test system_calls --test moves
+        --test end_to_end --test abuse --test redaction --test secrets --test against_chappe --test system_calls --test moves
 }
 
 need gcc gcc make make
@@ -95,6 +118,8 @@ stage lint lint
 stage "core alone" core_alone
 stage dependencies dependencies
 stage "fuzz smoke" fuzz_smoke
+stage simulation simulation
+stage "planted bugs" planted_bugs
 stage build build
 [ ! -e tests/interop.rs ] || stage interop interop
 stage "sip peers" sip_peers
@@ -103,4 +128,6 @@ stage compare compare
 ! knows demo || stage demo demo
 stage "release tests" release
 stage tests tests
+stage faults faults
+stage upgrade upgrade
 stage "other engine" other_engine
