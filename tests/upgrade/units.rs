@@ -63,6 +63,8 @@ fn the_service_has_what_it_needs_and_may_do_nothing_else() {
     {
         assert!(text.contains(optional), "{optional}");
     }
+    // Without /proc/meminfo the relay would not know how much memory there is.
+    assert!(all("ProcSubset").is_empty());
     // The stop waits longer than the drain does by default.
     assert_eq!(all("TimeoutStopSec"), ["65min"]);
 }
