@@ -51,7 +51,7 @@ faults() {
 }
 upgrade() {
     as_root tests/upgrade/install.sh
-    run_tests --features io-uring --test upgrade -- --include-ignored
+    run_tests --features io-uring --test upgrade -- --include-ignored --test-threads=2
 }
 
 interop() {
