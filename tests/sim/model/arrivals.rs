@@ -88,6 +88,7 @@ impl Model {
             ended: 0,
             cut: false,
             answer: None,
+            refused: None,
             reports: Vec::new(),
             out: 0,
             out_done: false,

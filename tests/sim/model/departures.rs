@@ -10,6 +10,8 @@ use crate::wire::EndRef;
 
 /// Of two transact-ids so many characters are never alike, at either end.
 const ALIKE: usize = 10;
+/// Another shard has heard of a refusal by then, in nanoseconds.
+const HEARD: u64 = 5_000_000_000;
 /// A longer chunk must be interruptible (RFC 4975 section 7.1.1).
 const SMALL: u64 = 2048;
 
@@ -79,7 +81,7 @@ impl Model {
         let came = Came { link, to: &to, from: &path, at: chunk.came };
         let kept = kept_lines(&chunk.lines) == kept_lines(&head.lines) && chunk.body == head.body;
         let total = range.total.is_none_or(|t| chunk.total.is_none_or(|c| c == t) || chunk.flag == Some('$'));
-        let alone = chunk.answer.is_some_and(|a| a != 200);
+        let alone = chunk.refused.is_some_and(|at| now > at + HEARD);
         if let Err((rule, what)) = self.may_pass(node, &came, end, head) {
             return self.fail(rule, format!("{id}: {what}"));
         }
@@ -229,13 +231,14 @@ impl Model {
             self.token_given(node, end, head, request.expires_named, now);
         }
         if let Some((id, chunk)) = request.chunk {
-            self.send_is_answered(node, &id, chunk, code);
+            self.send_is_answered(node, &id, chunk, code, now);
         }
     }
 
-    fn send_is_answered(&mut self, node: usize, id: &str, chunk: usize, code: u16) {
+    fn send_is_answered(&mut self, node: usize, id: &str, chunk: usize, code: u16, now: u64) {
         let Some(c) = self.nodes[node].passages.get_mut(id).and_then(|p| p.chunks.get_mut(chunk)) else { return };
         c.answer = Some(code);
+        c.refused = (code >= 300).then_some(now);
         let wrong = match (c.wish, code) {
             (Wish::No, _) => Some("though it did not want to be"),
             (Wish::Partial, 200..=299) => Some("with a success that nobody asked for"),
