@@ -54,6 +54,11 @@ impl Flow {
         self.parked || self.after.is_some()
     }
 
+    /// Who follows may go on: this flow has nothing, and nothing that was to come before is under way to it.
+    pub(super) fn lets_follow(&self) -> bool {
+        self.followed && self.queue.is_empty() && !self.trailing
+    }
+
     /// The part on the wire ends where it can, so that the flow may leave its link.
     pub(super) fn gives_up_part(&self) -> bool {
         let (Some(part), Some(chunk)) = (&self.open, self.queue.front()) else { return false };
@@ -186,13 +191,32 @@ impl Relay {
     // ---- the receiving relay
 
     /// The flow by which what came earlier of this session from this relay still leaves: what comes by a bulk link leaves
-    /// after it, as does what goes to a leg under other paths than before.
-    pub(super) fn earlier_flow(&mut self, target: LinkId, origin: &Origin) -> Option<FlowId> {
+    /// after it, as does what goes to a leg under other paths than before. Its octets may still be in a mailbox, answered as
+    /// they are: `from`, whence the new flow comes, may be faster.
+    pub(super) fn earlier_flow(&mut self, target: LinkId, origin: &Origin, from: u16) -> Option<FlowId> {
         let flows = &self.links.get(target).filter(|_| origin.leg || (origin.bulk && origin.relay.is_some()))?.flows;
-        let same = |f: &Flow| f.token == origin.token && f.relay == origin.relay && !f.queue.is_empty();
+        let here = self.shard;
+        let trails = |f: &Flow| !f.orphan && f.back.shard != here && f.back.shard != from;
+        let same =
+            |f: &Flow| f.token == origin.token && f.relay == origin.relay && (!f.queue.is_empty() || trails(f));
         let earlier = flows.iter().rev().copied().find(|f| self.flows.get(*f).is_some_and(same))?;
-        self.flows.get_mut(earlier)?.followed = true;
+        let flow = self.flows.get_mut(earlier)?;
+        flow.followed = true;
+        if trails(flow) && !std::mem::replace(&mut flow.trailing, true) {
+            let shard = flow.back.shard;
+            self.post_barrier(shard, earlier);
+        }
         Some(earlier)
+    }
+
+    /// All that was posted for this flow before somebody followed it is there.
+    pub(super) fn take_passed(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.trailing = false;
+        let (link, done) = (flow.link, flow.lets_follow());
+        if done {
+            self.let_follow(id, link);
+        }
     }
 
     /// This flow is empty or gone: whoever waits for it goes on.

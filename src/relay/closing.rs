@@ -72,10 +72,8 @@ impl Relay {
     pub fn shut_down(&mut self, now: Moment) {
         let links: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
         for id in &links {
-            let frame = self.links.get_mut(*id).map(|l| std::mem::replace(&mut l.frame, Frame::Skip));
-            if let Some(Frame::Chunk { source, head, .. }) = frame {
-                self.cut_short(source, now);
-                self.refuse(*id, &head, super::route::Refusal::NoSession, now);
+            if let Some(Frame::Chunk { source, serial, .. }) = self.links.get(*id).map(|l| &l.frame) {
+                self.refuse_running(*id, *source, *serial, super::route::Refusal::NoSession, now);
             }
         }
         // While every sender still has its link: what is under way has failed, and is told.

@@ -221,6 +221,7 @@ impl Relay {
         if let Some(pending) = pending {
             if let Some(p) = self.pendings.get_mut(pending) {
                 p.open_parts += 1;
+                p.link = id;
             }
             if let Some(link) = self.links.get_mut(id) {
                 link.transactions.begin(tid, pending, start, report);
@@ -300,7 +301,7 @@ impl Relay {
         if admitted < there {
             self.counts.end_lines_in_bodies += 1;
             self.end_part(id, flow_id, Flag::More, now, out);
-        } else if waiting && self.flows.get(flow_id).is_some_and(Flow::used_its_turn) {
+        } else if waiting && self.flows.get(flow_id).is_some_and(|f| f.used_its_turn() && !f.front_is_done()) {
             self.counts.interruptions += 1;
             self.end_part(id, flow_id, Flag::More, now, out);
         }
@@ -405,7 +406,7 @@ impl Relay {
         self.buffered -= cost;
         flow.last_progress = now;
         flow.last = chunk.end.map(|flag| (flag, chunk.failure_report));
-        let (wanted, done) = (matches!(flow.lane, Lane::Wanted(_)), flow.followed && flow.queue.is_empty());
+        let (wanted, done) = (matches!(flow.lane, Lane::Wanted(_)), flow.lets_follow());
         if flow.drained(self.settings.limits.session_buffer) {
             let back = flow.back;
             self.credit(back, 0, true, now);
@@ -481,6 +482,11 @@ impl Flow {
     /// The open part may give way to another session.
     fn used_its_turn(&self) -> bool {
         self.deficit <= 0 && self.open.as_ref().is_some_and(|part| part.written >= SMALL)
+    }
+
+    /// All of the front chunk is in the batch: only its end is missing.
+    fn front_is_done(&self) -> bool {
+        self.queue.front().is_some_and(|c| c.end.is_some() && c.buffered == 0)
     }
 
     /// Has become empty enough for its source to go on.

@@ -120,6 +120,8 @@ pub(super) struct Flow {
     pub(super) after: Option<FlowId>,
     /// Another flow waits for this one.
     pub(super) followed: bool,
+    /// What its source on another shard had posted before that may still be under way.
+    pub(super) trailing: bool,
 }
 
 impl Flow {
@@ -154,6 +156,7 @@ impl Flow {
             last: None,
             after: None,
             followed: false,
+            trailing: false,
         }
     }
 

@@ -156,6 +156,7 @@ impl Relay {
         let pending = (report != FailureReport::No || on(Bug::ReportForNo)).then(|| {
             self.pendings.insert(Pending {
                 flow: id,
+                link: flow.link,
                 back,
                 serial: start.serial,
                 message: head.message_id().map(Short::new),

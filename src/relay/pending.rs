@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::arena::Key;
 use super::flow::FlowId;
+use super::link::LinkId;
 use super::short::Short;
 use crate::moment::Moment;
 use crate::msrp::{ByteRange, FailureReport, Status};
@@ -14,6 +15,8 @@ pub(super) type PendingId = Key<Pending>;
 /// One accepted incoming chunk whose Failure-Report is not `no`.
 pub(super) struct Pending {
     pub(super) flow: FlowId,
+    /// Where its latest part went.
+    pub(super) link: LinkId,
     pub(super) back: super::source::SourceRef,
     pub(super) serial: u32,
     pub(super) message: Option<Short>,

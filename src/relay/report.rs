@@ -94,7 +94,16 @@ impl Relay {
             // Nobody waits for its other parts any more.
             flow.awaited = flow.awaited.saturating_sub(p.open_parts as usize);
         }
-        let Some(failed) = p.failed else { return };
+        let Some(mut failed) = p.failed else { return };
+        if p.open_parts > 0
+            && let Some(link) = self.links.get(p.link)
+        {
+            // What has no answer by now is told of too: nobody asks again.
+            for t in link.transactions.live().filter(|t| t.pending == id) {
+                failed.first = failed.first.min(t.first);
+                failed.behind = failed.behind.max(t.behind);
+            }
+        }
         let failure = Failure {
             serial: p.serial,
             range: p.range(&failed),

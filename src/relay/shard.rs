@@ -125,6 +125,13 @@ enum Content {
     SessionOver {
         source: SourceId,
     },
+    // Goes to the shard of a flow's source and back: all that was posted before has come by then.
+    Barrier {
+        flow: FlowId,
+    },
+    Passed {
+        flow: FlowId,
+    },
     CutFlow {
         flow: FlowId,
     },
@@ -216,6 +223,8 @@ impl Content {
             Content::FlowClosed { .. } => "flow closed",
             Content::SessionOver { .. } => "session over",
             Content::CutFlow { .. } => "cut flow",
+            Content::Barrier { .. } => "barrier",
+            Content::Passed { .. } => "passed",
             Content::Resume { .. } => "resume",
             Content::Cut { .. } => "cut",
             Content::CloseUnused { .. } => "close unused",
@@ -258,6 +267,8 @@ impl Relay {
             Content::Failed { source, failure } => self.take_failed(source, failure, now),
             Content::FlowClosed { source } => self.take_flow_closed(source),
             Content::SessionOver { source } => self.take_session_over(source),
+            Content::Barrier { flow } => self.post(from, Content::Passed { flow }),
+            Content::Passed { flow } => self.take_passed(flow),
             Content::CutFlow { flow } => self.cut_flow(flow, now),
             Content::Resume { link } => self.take_resume(link),
             Content::Cut { link, tokens } => self.cut_link(link, &tokens, now),

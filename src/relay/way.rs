@@ -180,7 +180,7 @@ impl Relay {
 
     pub(super) fn new_flow(&mut self, target: LinkId, back: SourceRef, origin: Origin, now: Moment) -> FlowId {
         let max_part = self.max_part(target);
-        let after = self.earlier_flow(target, &origin);
+        let after = self.earlier_flow(target, &origin, back.shard);
         let flow = self.flows.insert(Flow { after, ..Flow::new(target, back, origin, max_part, now) });
         if let Some(link) = self.links.get_mut(target) {
             link.flows.push(flow);

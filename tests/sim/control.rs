@@ -83,7 +83,7 @@ impl World {
     fn ask_whole(&mut self, talk: usize, side: usize, dice: &mut Dice) -> bool {
         let (Some(to), Some(conn)) = (self.talks[talk].path(side), self.speaks_on(talk, side)) else { return false };
         let (tid, method) = (dice.ident(12), dice.pick(&["NICKNAME", "FROB"]));
-        let lines = ["Use-Nickname: \"claude\"".to_owned()];
+        let lines = [format!("Use-Nickname: \"of {tid}\"")];
         let mut octets = head(&tid, method, &to.join(" "), &self.talks[talk].uris[side], &lines, false);
         octets.extend(end_line(&tid, '$', false));
         self.stats.add(Count::Whole);

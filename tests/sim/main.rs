@@ -73,10 +73,10 @@ fn tell(seed: u64, failure: &Failure) -> String {
         text += &format!("  {:>9.3} s {:?}\n", action.at as f64 / 1e9, action.act);
     }
     if let Err(small) = again {
-        text += &format!("there: {:?} after {:.3} s: {}\n", small.rule, small.at, small.what);
         for line in small.lines.iter().skip(small.lines.len().saturating_sub(TAIL)) {
             text += &format!("{line}\n");
         }
+        text += &format!("there: {:?} after {:.3} s: {}\n", small.rule, small.at, small.what);
     }
     text
 }

@@ -360,7 +360,6 @@ impl World {
             }
             Output::Event(_) => {}
         }
-        let _ = start;
     }
 
     fn close_link(&mut self, node: usize, shard: u16, id: LinkId, reason: CloseReason) {
@@ -505,7 +504,7 @@ impl World {
         }
         let person = self.people.iter().position(|p| p.host == to.host && p.listens && p.online);
         let person = person.ok_or(DialFailure::Connect)?;
-        let conn = self.new_conn(person, false);
+        let conn = self.new_conn(person);
         Ok((Plug::Conn(conn), LinkKind::Person(person)))
     }
 

@@ -69,9 +69,9 @@ impl Shape {
         limits.anchor_media = Duration::from_secs(20);
     }
 
-    /// Largest part that a relay may make.
+    /// Largest part toward a person.
     pub fn largest_part(&self) -> u64 {
-        self.peer_chunk.unwrap_or(64 << 10).max(64 << 10)
+        self.max_chunk.max(10_000)
     }
 }
 
@@ -99,8 +99,6 @@ pub struct PersonPlan {
     pub temper: Temper,
     /// The relay that he is a client of, or calls.
     pub home: usize,
-    /// Has an account there.
-    pub member: bool,
     /// Waits for connections.
     pub listens: bool,
 }
@@ -238,20 +236,20 @@ impl Plan {
         self.actions.push(Action { at: at * MILLI + dice.between(0, MILLI - 1), dice: dice.fork(), act });
     }
 
-    fn person(&mut self, dice: &mut Dice, member: bool, listens: bool) -> usize {
+    fn person(&mut self, dice: &mut Dice, listens: bool) -> usize {
         use Temper::*;
         const TEMPERS: [Temper; 10] = [
             Fast, Fast, Fast, Trickling, Stalled, Aborting, Lying, Lying, Disconnecting, Reauthenticating,
         ];
         let home = dice.below(self.shape.shards.len());
-        self.persons.push(PersonPlan { temper: dice.pick(&TEMPERS), home, member, listens });
+        self.persons.push(PersonPlan { temper: dice.pick(&TEMPERS), home, listens });
         self.persons.len() - 1
     }
 
     /// Persons and sessions between them.
     fn invite(&mut self, dice: &mut Dice) {
-        let members: Vec<usize> = (0..14 + dice.below(4)).map(|_| self.person(dice, true, false)).collect();
-        let called: Vec<usize> = (0..2).map(|_| self.person(dice, false, true)).collect();
+        let members: Vec<usize> = (0..14 + dice.below(4)).map(|_| self.person(dice, false)).collect();
+        let called: Vec<usize> = (0..2).map(|_| self.person(dice, true)).collect();
         for _ in 0..members.len() * 3 / 2 {
             let (a, b) = (dice.pick(&members), dice.pick(&members));
             if a != b {
@@ -263,7 +261,7 @@ impl Plan {
             self.sessions.push(SessionPlan { persons: [a, b], ways: [Way::Home, Way::Called] });
         }
         for _ in 0..2 {
-            let b = self.person(dice, false, false);
+            let b = self.person(dice, false);
             let a = dice.pick(&members);
             self.persons[b].home = self.persons[a].home;
             self.sessions.push(SessionPlan { persons: [a, b], ways: [Way::Home, Way::Calls] });
@@ -284,7 +282,7 @@ impl Plan {
             let home = dice.below(self.shape.shards.len());
             let anchor = self.anchors.len();
             let dialled = dice.one_in(3);
-            let (a, b) = (self.person(dice, false, false), self.person(dice, false, dialled));
+            let (a, b) = (self.person(dice, false), self.person(dice, dialled));
             (self.persons[a].home, self.persons[b].home) = (home, home);
             self.anchors.push((home, self.sessions.len()));
             let ways = [Way::Leg(anchor, false), Way::Leg(anchor, dialled)];

@@ -4,7 +4,7 @@ use crate::plan::Plan;
 use crate::run::{Failure, play};
 
 /// Runs that a shrinking may take.
-const MOST: usize = 400;
+const MOST: usize = 250;
 
 /// The smallest set of actions found with which the same is still wrong.
 pub fn shrink(seed: u64, plan: &Plan, failure: &Failure) -> Vec<usize> {

@@ -5,7 +5,6 @@
 #[repr(usize)]
 pub enum Count {
     Send,
-    Chunk,
     Person,
     Auth,
     Token,
@@ -52,7 +51,6 @@ pub enum Count {
 /// All kinds, in order.
 pub const KINDS: [&str; Count::Spared as usize + 1] = [
     "SENDs",
-    "chunks between relays and persons",
     "persons",
     "AUTHs",
     "tokens",

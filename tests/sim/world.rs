@@ -342,7 +342,7 @@ impl World {
         let shard = self.dice.below(self.nodes[node].shards.len()) as u16;
         let now = self.node_now(node);
         let id = self.nodes[node].shards[usize::from(shard)].handle_accepted(meta, now);
-        let conn = self.new_conn(person, true);
+        let conn = self.new_conn(person);
         let wire = self.join(Plug::Link { node, shard, id }, Plug::Conn(conn));
         self.nodes[node].links.insert((shard, id.as_u64()), wire * 2);
         self.conns[conn].end = wire * 2 + 1;

@@ -54,7 +54,8 @@ impl Relay {
         let source = self.new_source(id, head, place.token, place.from_owner, place.turn());
         let mut detached = head.clone();
         detached.detach();
-        let may_move = asker.at_rest;
+        // A relay's link takes no token along: it would come back for the one that it names first.
+        let may_move = asker.at_rest && asker.relay.is_none();
         let ask = Ask { asker: asker.clone(), source, wanted, head: detached, may_move, passed: 0 };
         self.post(shard, Content::Admit(ask));
         let until = now + PATIENCE;
@@ -243,7 +244,7 @@ impl Relay {
                 for token in [Some(place.token), place.inner].into_iter().flatten() {
                     self.welcome(token, back, Some(flow));
                 }
-                let (link, turn, pinned) = (asker.at.link, place.turn(), place.pinned());
+                let (link, turn, pinned) = (asker.at.link, place.turn(), self.bound(&place, asker));
                 Answer::Say(Box::new(Content::Admitted(Granted { source, link, flow, turn, pinned })))
             }
             Err(refusal) => refused(refusal),
@@ -283,6 +284,13 @@ impl Relay {
         // It is asking elsewhere, perhaps for the asker: where it goes is known in a moment.
         let deciding = matches!(link.waiting, Some(Waiting::Admission { may_move: true, .. }));
         Some(if fewer && deciding { Content::AskAgain { source } } else { Content::MoveHere { source } })
+    }
+
+    /// The token of which the asking link is a far side, and that will be told to it when it ends. A peer relay's link is none
+    /// where another one of that relay is.
+    fn bound(&self, place: &Place, asker: &Asker) -> Option<TokenId> {
+        let known = |t: &TokenId| self.sessions.get(t).is_some_and(|s| s.far.iter().any(|f| f.link == asker.at));
+        place.pinned().filter(known)
     }
 
     /// The link of this shard that a place means.
@@ -373,7 +381,7 @@ impl Relay {
             return Ok(Placed::Elsewhere(far.shard, wanted_link(far.link, &place)));
         }
         let target = self.target_of(&place, to, now)?;
-        Ok(Placed::Here { target, turn: place.turn(), pinned: place.pinned() })
+        Ok(Placed::Here { target, turn: place.turn(), pinned: self.bound(&place, asker) })
     }
 
     // ---- ends

@@ -168,6 +168,10 @@ impl Relay {
         self.post(to.shard, Content::FlowClosed { source: to.source });
     }
 
+    pub(in super::super) fn post_barrier(&mut self, shard: u16, flow: FlowId) {
+        self.post(shard, Content::Barrier { flow });
+    }
+
     pub(in super::super) fn post_session_over(&mut self, to: SourceRef) {
         self.post(to.shard, Content::SessionOver { source: to.source });
     }

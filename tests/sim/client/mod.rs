@@ -26,7 +26,6 @@ pub struct Person {
     pub host: String,
     pub temper: Temper,
     pub home: usize,
-    pub member: bool,
     pub listens: bool,
     pub online: bool,
     /// The connection that he has made.
@@ -36,9 +35,9 @@ pub struct Person {
 
 impl Person {
     pub fn new(index: usize, plan: &PersonPlan) -> Person {
-        let PersonPlan { temper, home, member, listens } = *plan;
+        let PersonPlan { temper, home, listens } = *plan;
         let host = format!("c{index}.example");
-        Person { host, temper, home, member, listens, online: false, conn: None, dice: Dice::new(index as u64) }
+        Person { host, temper, home, listens, online: false, conn: None, dice: Dice::new(index as u64) }
     }
 }
 
@@ -118,8 +117,6 @@ pub struct Conn {
     pub closed: bool,
     /// Nothing is written any more.
     pub finished: bool,
-    /// Made by the person, not by a relay.
-    own: bool,
     reader: Reader,
     incoming: Option<Incoming>,
     outbox: VecDeque<Out>,
@@ -140,7 +137,7 @@ pub struct Conn {
 
 impl World {
     /// A connection of a person that is about to get its wire.
-    pub fn new_conn(&mut self, person: usize, own: bool) -> usize {
+    pub fn new_conn(&mut self, person: usize) -> usize {
         let p = &mut self.people[person];
         let slow = p.temper == Temper::Trickling && !p.dice.one_in(3);
         let rate = if slow { Some(p.dice.pick(&[3, 40, 400])) } else { None };
@@ -150,7 +147,6 @@ impl World {
             reading: true,
             closed: false,
             finished: false,
-            own,
             reader: Reader::default(),
             incoming: None,
             outbox: VecDeque::new(),

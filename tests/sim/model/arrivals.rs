@@ -88,6 +88,7 @@ impl Model {
             ended: 0,
             cut: false,
             answer: None,
+            refused: None,
             reports: Vec::new(),
             out: 0,
             out_done: false,
@@ -132,8 +133,7 @@ impl Model {
 
 /// What a REPORT says.
 pub(super) fn about(head: &Head) -> String {
-    let range = head.line("Byte-Range").unwrap_or("");
-    format!("{} {range} {}", head.message(), head.line("Status").unwrap_or(""))
+    head.lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
 }
 
 pub(super) fn line(head: &Head) -> String {

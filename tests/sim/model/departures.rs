@@ -10,6 +10,8 @@ use crate::wire::EndRef;
 
 /// Of two transact-ids so many characters are never alike, at either end.
 const ALIKE: usize = 10;
+/// Another shard has heard of a refusal by then, in nanoseconds.
+const HEARD: u64 = 5_000_000_000;
 /// A longer chunk must be interruptible (RFC 4975 section 7.1.1).
 const SMALL: u64 = 2048;
 
@@ -79,7 +81,7 @@ impl Model {
         let came = Came { link, to: &to, from: &path, at: chunk.came };
         let kept = kept_lines(&chunk.lines) == kept_lines(&head.lines) && chunk.body == head.body;
         let total = range.total.is_none_or(|t| chunk.total.is_none_or(|c| c == t) || chunk.flag == Some('$'));
-        let alone = chunk.answer.is_some_and(|a| a != 200);
+        let alone = chunk.refused.is_some_and(|at| now > at + HEARD);
         if let Err((rule, what)) = self.may_pass(node, &came, end, head) {
             return self.fail(rule, format!("{id}: {what}"));
         }
@@ -167,37 +169,45 @@ impl Model {
     /// A request that passes whole leaves once, for one that came.
     fn whole_leaves(&mut self, node: usize, end: EndRef, head: &Head) {
         let Kind::Request(method) = &head.kind else { return };
-        let same = |p: &&super::Passing| p.method == *method && p.from.last() == head.from.last();
-        let found = self.nodes[node].passing.iter().position(|p| same(&p) && ends_with(&p.to, &head.to));
-        let found = found.or_else(|| self.nodes[node].passing.iter().position(|p| same(&p)));
-        let found = found.or_else(|| self.nodes[node].passing.iter().position(|p| p.method == *method));
-        let Some(at) = found else {
-            return self.fail(Rule::Octets, format!("relay {node} sends a {method} that it has not got"));
-        };
-        let came = self.nodes[node].passing.remove(at);
-        let request = Came { link: came.link, to: &came.to, from: &came.from, at: came.came };
-        if let Err((rule, what)) = self.may_pass(node, &request, end, head) {
-            self.fail(rule, format!("{method}: {what}"));
+        if !self.passes(node, end, head) {
+            self.fail(Rule::Octets, format!("relay {node} sends a {method} that it has not got, or has passed on already"));
         }
     }
 
     /// A REPORT that came in and leaves again; false if this is none.
     pub(super) fn report_passes(&mut self, node: usize, end: EndRef, head: &Head) -> bool {
+        let own = head.from.len() == 1 && !self.is_leg(node, &head.from[0]);
+        let passes = !own && self.passes(node, end, head);
+        if passes {
+            self.stats.add(Count::ReportPassed);
+        }
+        passes
+    }
+
+    /// One of those that came in with these headers leaves; it must be one that may.
+    fn passes(&mut self, node: usize, end: EndRef, head: &Head) -> bool {
         let what = about(head);
-        let leg = head.from.len() == 1 && self.is_leg(node, &head.from[0]);
-        let same = |p: &super::Passing| p.method == "REPORT" && p.about == what;
-        let fits = |p: &super::Passing| same(p) && (leg || ends_with(&p.to, &head.to));
-        let Some(at) = self.nodes[node].passing.iter().position(fits) else { return false };
-        if leg && !self.is_leg(node, &self.nodes[node].passing[at].to[0].clone()) {
-            return false;
+        let same = |p: &super::Passing| head.is(&p.method) && p.about == what;
+        let alike: Vec<usize> =
+            (0..self.nodes[node].passing.len()).filter(|i| same(&self.nodes[node].passing[*i])).collect();
+        let mut wrong = None;
+        for at in &alike {
+            let came = self.nodes[node].passing.remove(*at);
+            let request = Came { link: came.link, to: &came.to, from: &came.from, at: came.came };
+            match self.may_pass(node, &request, end, head) {
+                Ok(()) => return true,
+                Err(because) => wrong = Some(because),
+            }
+            self.nodes[node].passing.insert(*at, came);
         }
-        let came = self.nodes[node].passing.remove(at);
-        let request = Came { link: came.link, to: &came.to, from: &came.from, at: came.came };
-        if let Err((rule, what)) = self.may_pass(node, &request, end, head) {
-            self.fail(rule, format!("REPORT: {what}"));
+        if let Some((rule, what)) = wrong {
+            // A REPORT of its own on a leg looks like one that passes.
+            if head.is("REPORT") && head.from.len() == 1 {
+                return false;
+            }
+            self.fail(rule, format!("{:?}: {what}", head.kind));
         }
-        self.stats.add(Count::ReportPassed);
-        true
+        !alike.is_empty()
     }
 
     fn answer_leaves(&mut self, node: usize, end: EndRef, head: &Head, code: u16, now: u64) {
@@ -215,13 +225,14 @@ impl Model {
             self.token_given(node, end, head, request.expires_named, now);
         }
         if let Some((id, chunk)) = request.chunk {
-            self.send_is_answered(node, &id, chunk, code);
+            self.send_is_answered(node, &id, chunk, code, now);
         }
     }
 
-    fn send_is_answered(&mut self, node: usize, id: &str, chunk: usize, code: u16) {
+    fn send_is_answered(&mut self, node: usize, id: &str, chunk: usize, code: u16, now: u64) {
         let Some(c) = self.nodes[node].passages.get_mut(id).and_then(|p| p.chunks.get_mut(chunk)) else { return };
         c.answer = Some(code);
+        c.refused = (code >= 300).then_some(now);
         let wrong = match (c.wish, code) {
             (Wish::No, _) => Some("though it did not want to be"),
             (Wish::Partial, 200..=299) => Some("with a success that nobody asked for"),
@@ -240,10 +251,6 @@ impl Model {
 /// What a relay must not touch.
 fn kept_lines(lines: &[(String, String)]) -> Vec<&(String, String)> {
     lines.iter().filter(|(name, _)| name != "Byte-Range").collect()
-}
-
-fn ends_with(path: &[String], tail: &[String]) -> bool {
-    path.len() > tail.len() && path.ends_with(tail)
 }
 
 /// The octets that a Byte-Range names: first, and one behind the last.

@@ -7,6 +7,10 @@ use crate::wire::EndRef;
 const SECOND: u64 = 1_000_000_000;
 /// Longest wait on a link that takes octets: mailboxes and holds are far below.
 const WAIT: u64 = 8 * SECOND;
+/// Octets of a turn.
+const QUANTUM: u64 = 16 << 10;
+/// Octets of responses and REPORTs, which go first, that may come between.
+const WHOLE: u64 = 64 << 10;
 
 impl Model {
     /// A link has written all and its socket takes more; `empty` if the relay has nothing for it.
@@ -69,18 +73,58 @@ impl Model {
 
     // ---- turns
 
-    /// A chunk has ended: what leaves on its way from now on, before it, is counted once it is its session's first.
+    /// A chunk is complete. If nothing of its session waits before it, its turn comes next: what leaves from now on is what
+    /// others send meanwhile.
     pub(super) fn takes_its_turn(&mut self, node: usize, id: &str, chunk: usize) {
-        let _ = (node, id, chunk);
+        let n = &mut self.nodes[node];
+        let Some(c) = n.passages.get_mut(id).and_then(|p| p.chunks.get_mut(chunk)) else { return };
+        let way = (c.link, c.to.join(" "));
+        let queue = n.queues.entry(way.clone()).or_default();
+        queue.push_back((id.to_owned(), chunk));
+        if queue.len() == 1 {
+            c.turn = n.ways.get(&way).and_then(|end| Some((*end, n.links.get(end)?.written)));
+        }
     }
 
-    pub(super) fn front_of_way(&mut self, node: usize, id: &str, chunk: usize) {
-        let _ = (node, id, chunk);
-    }
-
-    /// Its first octets leave.
+    /// Its first octets leave: others have had their turns in between, and no more than that.
     pub(super) fn had_its_turn(&mut self, node: usize, id: &str, chunk: usize, end: EndRef) {
-        let _ = (node, id, chunk, end);
+        let relays = matches!(self.kind(node, end), Some(LinkKind::Peer { .. }));
+        let n = &mut self.nodes[node];
+        let Some(c) = n.passages.get_mut(id).and_then(|p| p.chunks.get_mut(chunk)) else { return };
+        let (turn, way) = (c.turn.take(), (c.link, c.to.join(" ")));
+        // Whatever was before it has left or will not.
+        let queue = n.queues.entry(way).or_default();
+        if let Some(at) = queue.iter().position(|(message, c)| message == id && *c == chunk) {
+            queue.drain(..at);
+        }
+        let Some((at, written)) = turn.filter(|(at, _)| *at == end && !relays) else { return };
+        let Some(link) = n.links.get(&at) else { return };
+        let sessions = n.ways.values().filter(|w| **w == at).count() as u64;
+        // A turn and the part with which it ends; who wrote more than his turn waits for as many more.
+        let turn = QUANTUM + self.largest_part;
+        let rounds = 2 + self.largest_part.div_ceil(QUANTUM);
+        let most = sessions * rounds * turn + WHOLE;
+        let passed = link.written - written;
+        if passed > most {
+            let what = format!("relay {node}: {passed} octets left before {id}, {most} were fair for {sessions} sessions");
+            self.fail(Rule::Fairness, what);
+        }
+    }
+
+    /// All of it has left: the next one of its session is the first.
+    pub(super) fn front_of_way(&mut self, node: usize, id: &str, chunk: usize) {
+        let n = &mut self.nodes[node];
+        let Some(c) = n.passages.get(id).and_then(|p| p.chunks.get(chunk)) else { return };
+        let way = (c.link, c.to.join(" "));
+        let Some(queue) = n.queues.get_mut(&way) else { return };
+        if let Some(at) = queue.iter().position(|(message, c)| message == id && *c == chunk) {
+            queue.drain(..=at);
+        }
+        let Some((next, chunk)) = queue.front() else { return };
+        let turn = n.ways.get(&way).and_then(|end| Some((*end, n.links.get(end)?.written)));
+        if let Some(c) = n.passages.get_mut(next).and_then(|p| p.chunks.get_mut(*chunk)).filter(|c| c.out == 0) {
+            c.turn = turn;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod memory;
 mod signal;
 mod tokens;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::frame::{Range, Reader, Wish};
 use crate::plan::Shape;
@@ -87,6 +87,7 @@ pub(crate) struct Chunk {
     /// Its link went before it ended.
     cut: bool,
     answer: Option<u16>,
+    refused: Option<u64>,
     reports: Vec<(u64, u64, u16)>,
     /// Octets of it that have begun to leave.
     out: u64,
@@ -179,6 +180,8 @@ struct NodeModel {
     tids: [HashSet<String>; 2],
     /// Where the chunks of a sender and To-Path leave.
     ways: HashMap<(EndRef, String), EndRef>,
+    /// Chunks of a way that are complete and have not left, in order.
+    queues: HashMap<(EndRef, String), VecDeque<(String, usize)>>,
     /// Messages of which something has not left.
     live: std::collections::BTreeSet<String>,
     disturbed: u64,
@@ -193,8 +196,6 @@ pub struct Model {
     nodes: Vec<NodeModel>,
     expire_live: bool,
     bulk: bool,
-    slow_mail: bool,
-    session_buffer: u64,
     largest_part: u64,
 }
 
@@ -208,8 +209,6 @@ impl Model {
             nodes: (0..nodes).map(|_| NodeModel::default()).collect(),
             expire_live: shape.expire_live,
             bulk: shape.bulk,
-            slow_mail: shape.mail_delay > 1000,
-            session_buffer: shape.session_buffer as u64,
             largest_part: shape.largest_part(),
         }
     }

@@ -18,15 +18,21 @@ const SLACK: u64 = 20_000_000;
 const FLUSH: u64 = 5_500_000_000;
 const PREMATURE: &str = "before the time for its answer was over";
 
-/// A REPORT that is right only if one of these links goes.
+/// What is right only if one of these links goes.
 pub(super) struct Suspect {
     node: usize,
     links: Vec<EndRef>,
     at: u64,
+    rule: Rule,
     what: String,
 }
 
 impl Model {
+    /// This is wrong unless one of these links goes in a moment.
+    pub(super) fn suspect(&mut self, node: usize, links: Vec<EndRef>, at: u64, rule: Rule, what: String) {
+        self.suspects.push(Suspect { node, links, at, rule, what });
+    }
+
     /// The links of suspicious REPORTs have closed, or should have.
     pub(super) fn look_at_suspects(&mut self, node: usize, now: u64) {
         let due = |s: &Suspect| s.node == node && now > s.at + FLUSH;
@@ -37,7 +43,7 @@ impl Model {
                 self.nodes[node].links.get(end).is_none_or(|l| !l.open && l.closed <= suspect.at + FLUSH)
             };
             if !suspect.links.iter().any(closed) && self.nodes[node].up {
-                self.fail(Rule::Signal, suspect.what);
+                self.fail(suspect.rule, suspect.what);
             }
         }
     }
@@ -80,7 +86,8 @@ impl Model {
             // Unless it is about to close a link on which something of it went: that is seen after its last frames.
             let links: Vec<EndRef> = passage.chunks[only].parts.iter().map(|p| passage.parts[*p].link).collect();
             if passage.chunks[only].reports.is_empty() && what.ends_with(PREMATURE) && !links.is_empty() {
-                self.suspects.push(Suspect { node, links, at: now, what: wrong(what) });
+                let what = wrong(what);
+                self.suspect(node, links, now, Rule::Signal, what);
             } else {
                 return self.fail(Rule::Signal, wrong(what));
             }
@@ -142,7 +149,7 @@ impl Model {
     fn waited(&self, node: usize, end: EndRef, since: u64, now: u64) -> u64 {
         let Some(link) = self.nodes[node].links.get(&end) else { return u64::MAX };
         let pauses = link.pauses.iter().copied().chain(link.paused.map(|from| (from, now)));
-        let unread: u64 = pauses.map(|(from, to)| to.saturating_sub(from.max(since)).min(FREEZE)).sum();
+        let unread: u64 = pauses.map(|(from, to)| to.min(from + FREEZE).saturating_sub(from.max(since))).sum();
         now.saturating_sub(since).saturating_sub(unread)
     }
 

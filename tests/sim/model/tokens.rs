@@ -21,8 +21,8 @@ pub(super) struct Token {
     expires: u64,
     named: bool,
     dead: Option<u64>,
-    /// The accepted connection that uses it from outside.
-    far: Option<EndRef>,
+    /// The accepted connection that used it from outside last, and when.
+    far: Option<(EndRef, u64)>,
 }
 
 /// One side of an anchor: URIs that we have there, paths that its end has had, who that is.
@@ -143,7 +143,7 @@ impl Model {
             if !leads_to(first.owner) {
                 return wrong("from somebody else, and not to the owner");
             }
-            self.pin(node, came, from)?;
+            self.pin(node, came, from);
         } else if let Some(next) = came.to.get(1).filter(|u| host_of(u) == self.nodes[node].host) {
             hops = 2;
             let Some(inner) = self.nodes[node].tokens.get(next) else { return wrong("no such inner token") };
@@ -177,20 +177,23 @@ impl Model {
         self.nodes[node].links.get(&end).map(|l| l.kind)
     }
 
-    /// Of those who come to a token from outside by a connection of their own, one at a time is let through (RLY-92).
-    fn pin(&mut self, node: usize, came: &Came<'_>, from: LinkKind) -> Verdict {
+    /// Of those who come to a token from outside by a connection of their own, one at a time is let through (RLY-92): the
+    /// connection of whoever came first is gone by then, or about to go.
+    fn pin(&mut self, node: usize, came: &Came<'_>, from: LinkKind) {
         let n = &mut self.nodes[node];
         let dialled = n.links.get(&came.link).is_some_and(|l| l.dialled);
+        let Some(token) = came.to.first().and_then(|u| n.tokens.get_mut(u)) else { return };
         if matches!(from, LinkKind::Peer { .. }) || dialled {
-            return Ok(());
+            return;
         }
-        let Some(token) = came.to.first().and_then(|u| n.tokens.get_mut(u)) else { return Ok(()) };
-        let other = token.far.replace(came.link).filter(|far| *far != came.link);
-        let closed = |far: EndRef| n.links.get(&far).is_none_or(|l| !l.open || l.finished);
-        if other.is_some_and(|far| !closed(far)) {
-            return Err((Rule::Token, format!("relay {node}: two far sides of one token")));
+        let other = token.far.filter(|(far, _)| *far != came.link);
+        token.far = token.far.filter(|(_, at)| *at >= came.at).or(Some((came.link, came.at)));
+        let Some((far, at)) = other else { return };
+        let first = if at < came.at { far } else { came.link };
+        if n.links.get(&first).is_some_and(|l| l.open && !l.finished) {
+            let what = format!("relay {node}: two far sides of one token, {far} and {}", came.link);
+            self.suspect(node, vec![first], at.max(came.at), Rule::Token, what);
         }
-        Ok(())
     }
 }
 
