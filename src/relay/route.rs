@@ -341,22 +341,26 @@ impl Relay {
         hops: usize,
         _now: Moment,
     ) -> Result<Binding, Refusal> {
-        // Legs are not reached by an internal hop: our own URI is no target of an anchor.
-        if self.sessions.get(&token).is_some_and(|s| matches!(s.owner, Owner::Leg(..))) {
-            return Err(Refusal::NoSession);
-        }
+        // Only who gets through becomes the far side: nobody would be told of it after a refusal, nor of its end.
+        let binding = self.owner_of(token, to, hops)?;
         self.pin(asker, token, far_uri)?;
+        Ok(binding)
+    }
+
+    /// The way to a token's owner.
+    fn owner_of(&self, token: TokenId, to: Path<'_>, hops: usize) -> Result<Binding, Refusal> {
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
-        match session.owner.clone() {
+        match &session.owner {
+            // Legs are not reached by an internal hop: our own URI is no target of an anchor.
             Owner::Leg(..) => Err(Refusal::NoSession),
-            Owner::Link(link) => self.alive(link).then_some(Binding::Link(link)).ok_or(Refusal::NoSession),
+            Owner::Link(link) => self.alive(*link).then_some(Binding::Link(*link)).ok_or(Refusal::NoSession),
             Owner::Relay(name) => {
                 let last = Some(session.owner_link).filter(|l| self.alive(*l));
-                if let Some(link) = last.or_else(|| self.relay_link(&name)) {
+                if let Some(link) = last.or_else(|| self.relay_link(name)) {
                     return Ok(Binding::Link(link));
                 }
                 let next = to.texts().nth(hops).and_then(|u| Uri::parse(u).ok()).ok_or(Refusal::NoSession)?;
-                if !next.host_is(&name) || !next.is_tcp() || next.scheme() != Scheme::Msrps {
+                if !next.host_is(name) || !next.is_tcp() || next.scheme() != Scheme::Msrps {
                     return Err(Refusal::NoSession);
                 }
                 Ok(Binding::Dial(self.dial(&next)))

@@ -210,3 +210,18 @@ fn a_thousand_moves_while_octets_arrive_lose_nothing() {
     }
     w.assert_nothing_left();
 }
+
+#[test]
+fn who_was_refused_on_another_shard_is_nobodys_far_side() {
+    let mut w = World::with_shards(1, 2);
+    let peer = w.connect_relay("peer.example", 0, 1);
+    let token = w.auth(peer, 0);
+    w.hang_up(peer);
+    let (ana, _) = w.busy_client("ana.example", 0, 0);
+    let tid = w.ends[ana].send(&path(&token, "msrps://else.example:9000/x;tcp"), "m1", b"anybody?");
+    w.run(SOON);
+    assert_eq!(w.ends[ana].status_of(&tid), Some(481));
+    // A token with a far side would be kept beyond its time.
+    w.run(Duration::from_secs(2000));
+    w.assert_nothing_left();
+}
