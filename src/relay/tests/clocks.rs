@@ -154,6 +154,19 @@ fn rly_74_connections_close_when_long_unused() {
     s.relay().assert_empty();
 }
 
+/// RLY-75
+#[test]
+fn a_far_side_without_sessions_is_kept_for_five_minutes() {
+    let mut s = Scene::new().introduced();
+    let far = s.tomas();
+    s.net.lose(s.ines);
+    s.net.seconds(295);
+    assert!(!s.net.ends[far].closed);
+    // Whether a session is left is looked at four times in this time.
+    s.net.seconds(80);
+    assert!(s.net.ends[far].closed);
+}
+
 #[test]
 fn quiet_relay_has_few_deadlines() {
     let mut s = Scene::new().introduced();

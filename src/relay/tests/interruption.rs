@@ -248,3 +248,27 @@ fn an_answer_before_the_last_octet_settles_its_chunk() {
     assert!(s.reports().is_empty());
     assert_eq!(s.relay().pending_count(), 0);
 }
+
+/// CORE-46, RLY-80
+#[test]
+fn octets_that_are_there_wait_behind_an_answer() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.net.ends[s.ines].answer = Answer::Nothing;
+    // The beginning of a chunk is handed out and stays in his socket; more of it and a request of his come meanwhile.
+    s.net.window = 1000;
+    s.net.read(tomas, false);
+    let (send, all) = (s.send().id("m1").range("1-*/9000").body(""), pattern(9000));
+    s.net.write(s.ines, [send.head(), all[..2100].to_vec()].concat());
+    s.net.millis(20);
+    s.net.write(s.ines, &all[2100..6100]);
+    let back = s.back().id("b1").body("hello");
+    s.net.write(tomas, back.octets());
+    s.net.window = 64 << 10;
+    s.net.read(tomas, true);
+    s.net.write(s.ines, [all[6100..].to_vec(), send.end()].concat());
+    assert_eq!(s.ranges(), ["1-*/9000 +", "2101-*/9000 $"]);
+    let answered = s.net.ends[tomas].frames.iter().position(|f| f.code() == Some(200));
+    assert_eq!(answered, Some(1), "between the two");
+    assert_eq!(s.net.ends[tomas].content("m1"), all);
+}
