@@ -112,6 +112,9 @@ other_engine() {
         --test end_to_end --test abuse --test redaction --test secrets --test against_chappe --test system_calls --test moves
 }
 
+# Each test that a requirement names has passed in this very run.
+requirements() { TEST_RESULTS=$results cargo test --features io-uring --test requirements; }
+
 need gcc gcc make make
 stage format format
 stage lint lint
@@ -131,3 +134,4 @@ stage tests tests
 stage faults faults
 stage upgrade upgrade
 stage "other engine" other_engine
+stage requirements requirements
