@@ -86,9 +86,7 @@ impl Relay {
         self.audit_pendings()?;
         self.audit_anchors()?;
         for (token, session) in &self.sessions {
-            let lost = |way: &&super::session::Way| {
-                way.from.shard == self.shard && !self.sources.contains(way.source)
-            };
+            let lost = |way: &&super::session::Way| way.from.shard == self.shard && !self.sources.contains(way.source);
             if session.ways.iter().any(|way| lost(&way)) {
                 return Err(Discrepancy::Way(format!("{token:?}")));
             }

@@ -238,9 +238,8 @@ impl Plan {
 
     fn person(&mut self, dice: &mut Dice, listens: bool) -> usize {
         use Temper::*;
-        const TEMPERS: [Temper; 10] = [
-            Fast, Fast, Fast, Trickling, Stalled, Aborting, Lying, Lying, Disconnecting, Reauthenticating,
-        ];
+        const TEMPERS: [Temper; 10] =
+            [Fast, Fast, Fast, Trickling, Stalled, Aborting, Lying, Lying, Disconnecting, Reauthenticating];
         let home = dice.below(self.shape.shards.len());
         self.persons.push(PersonPlan { temper: dice.pick(&TEMPERS), home, listens });
         self.persons.len() - 1
