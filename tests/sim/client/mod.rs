@@ -348,6 +348,7 @@ impl World {
     /// Everything is finished that somebody has begun, everybody reads, nobody is slow.
     pub fn calm_down(&mut self) {
         self.calm = true;
+        self.wires.iter_mut().for_each(|w| w.piece = 16 << 10);
         for conn in 0..self.conns.len() {
             let c = &mut self.conns[conn];
             (c.reading, c.rate, c.paused_until) = (true, None, 0);
