@@ -179,6 +179,7 @@ fn drain_refuses_new_sessions_and_shut_down_ends_the_rest_in_order() {
     s.relay().shut_down(now);
     s.net.run();
     assert_eq!(s.codes(&send.tid), [481]);
+    assert!(s.reports().is_empty(), "RLY-54: it has been told");
     assert_eq!(s.net.ends[s.tomas()].sends().last().expect("a part").flag.octet(), b'#');
     assert!(s.net.ends[s.ines].closed && s.net.ends[s.tomas()].closed);
     s.net.seconds(200);

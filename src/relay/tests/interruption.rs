@@ -75,6 +75,45 @@ fn rly_86_stalled_sender_frees_a_shared_link() {
 }
 
 #[test]
+fn a_chunk_whose_octets_have_all_left_needs_no_part_that_says_so() {
+    let (mut s, other, token) = shared_link();
+    let tomas = s.tomas();
+    for (range, message) in [("1-*/*", "m1"), ("1-*/1000", "m2")] {
+        let send = s.send().id(message).range(range).body("").flag('+');
+        s.net.write(s.ines, [send.head(), pattern(1000)].concat());
+        s.net.millis(15);
+        s.net.write(other, olga(&token).id("o1").body("quick").octets());
+        s.net.millis(51);
+        s.net.write(s.ines, send.end());
+        assert_eq!(s.codes(&send.tid), [200]);
+        let parts = s.net.ends[tomas].sends().into_iter().filter(|f| f.message() == message).count();
+        assert_eq!(parts, 1, "zero progress is none");
+    }
+    s.net.seconds(40);
+    assert_eq!((s.relay().pending_count(), s.reports().len()), (0, 0));
+}
+
+/// As its turn is over exactly when the last octet of a chunk leaves, its end is all that is missing.
+#[test]
+fn a_turn_that_ends_with_the_chunk_leaves_no_empty_part() {
+    for flag in ['+', '$'] {
+        let (mut s, other, token) = shared_link();
+        let tomas = s.tomas();
+        s.net.read(tomas, false);
+        s.net.write(other, olga(&token).id("o0").body(pattern(90_000)).octets());
+        let send = s.send().id("m1").range("1-*/*").body("").flag(flag);
+        s.net.write(s.ines, [send.head(), pattern(9_000)].concat());
+        s.net.millis(20);
+        s.net.write(s.ines, send.end());
+        s.net.write(other, olga(&token).id("o1").body(pattern(90_000)).octets());
+        s.net.read(tomas, true);
+        let lens: Vec<usize> =
+            s.net.ends[tomas].sends().iter().filter(|f| f.message() == "m1").map(|f| f.body.len()).collect();
+        assert!(!lens.contains(&0) && lens.iter().sum::<usize>() == 9_000, "{flag}: {lens:?}");
+    }
+}
+
+#[test]
 fn alone_on_the_link_nothing_is_interrupted() {
     let mut s = Scene::new();
     let send = s.send().id("m1").body("");

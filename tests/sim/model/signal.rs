@@ -80,19 +80,18 @@ impl Model {
                 vec![candidates.iter().find(good).copied().unwrap_or(candidates[0])]
             }
         };
+        let previous = passage.chunks[found[0]].link;
         if let [only] = found[..]
             && let Some(what) = self.why_not(node, passage, only, code, now)
         {
             // Unless it is about to close a link on which something of it went: that is seen after its last frames.
             let links: Vec<EndRef> = passage.chunks[only].parts.iter().map(|p| passage.parts[*p].link).collect();
-            if passage.chunks[only].reports.is_empty() && what.ends_with(PREMATURE) && !links.is_empty() {
-                let what = wrong(what);
-                self.suspect(node, links, now, Rule::Signal, what);
-            } else {
-                return self.fail(Rule::Signal, wrong(what));
+            let text = wrong(what);
+            if what != PREMATURE || links.is_empty() {
+                return self.fail(Rule::Signal, text);
             }
+            self.suspect(node, links, now, Rule::Signal, text);
         }
-        let previous = passage.chunks[found[0]].link;
         if previous != end && self.is_open(node, previous) {
             return self.fail(Rule::Signal, wrong("to somebody else than it came from"));
         }
@@ -138,7 +137,7 @@ impl Model {
             }
         }
         let _ = code;
-        Some(if silent { "before the time for its answer was over" } else { "though all of it was confirmed" })
+        Some(if silent { PREMATURE } else { "though all of it was confirmed" })
     }
 
     pub(super) fn is_open(&self, node: usize, end: EndRef) -> bool {

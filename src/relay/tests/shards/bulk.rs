@@ -215,3 +215,68 @@ fn a_bulk_link_that_breaks_fails_its_message_once_and_nothing_else() {
     assert!(w.ends[b].message("again").is_some());
     w.assert_nothing_left();
 }
+
+/// What has been answered may still be in a mailbox when the next part comes by another link.
+#[test]
+fn a_bulk_link_does_not_overtake_what_waits_in_a_mailbox() {
+    for millis in 0..20 {
+        let mut w = relays((1, 2), peer(true, true));
+        // The shared link comes to shard 0 there, the bulk link to the receiver's.
+        let (a, b, path) = pair(&mut w, "x", (0, 1));
+        w.ends[a].send(&path, "first", b"hello");
+        w.run(SOON);
+        w.delay = Some(Duration::from_millis(20));
+        w.dial_time = Duration::from_millis(millis);
+        let file = file(400_000);
+        w.ends[a].send(&path, "file", &file);
+        w.run(Duration::from_secs(2));
+        assert!(w.ends[b].message("file").as_deref() == Some(&file[..]), "after {millis} ms");
+        let starts: Vec<u64> = w.ends[b]
+            .frames
+            .iter()
+            .filter(|f| f.is(Method::Send) && f.message() == "file")
+            .filter_map(|f| f.head.byte_range().map(|r| r.start))
+            .collect();
+        assert!(starts.is_sorted(), "after {millis} ms: {starts:?}");
+        assert_eq!(w.ends[a].count(Method::Report), 0);
+        w.assert_nothing_left();
+    }
+}
+
+/// The token that it names first belongs to its relay and stays where it is, the second one's client elsewhere has more
+/// sessions: the link must not go to and fro between the two.
+#[test]
+fn a_bulk_link_stays_where_it_has_come_to() {
+    let mut w = World::with_shards(3, 2);
+    let gate = w.connect_relay("gate.example", 0, 0);
+    w.ends[gate].uri = format!("{} msrps://ines.example:4000/i;tcp", w.ends[gate].uri);
+    let outer = w.auth(gate, 0);
+    let (b, token) = w.busy_client("b.example", 0, 1);
+    let bulk = w.connect_relay_by("gate.example", 0, 0, true);
+    w.ends[bulk].uri = w.ends[gate].uri.clone();
+    let to = format!("{outer} {token} {}", w.ends[b].uri);
+    w.ends[bulk].send(&to, "m1", b"hello");
+    w.run(Duration::from_secs(1));
+    assert_eq!(w.ends[b].message("m1").as_deref(), Some(&b"hello"[..]));
+    let moved: u64 = (0..2).map(|shard| w.shard(0, shard).counts().links_moved).sum();
+    assert!(moved <= 2, "{moved} moves");
+    w.assert_nothing_left();
+}
+
+/// Of two links of a peer relay one is bound as the far side of a session elsewhere; the other must not wait for its end.
+#[test]
+fn every_link_of_a_peer_relay_is_idle_when_its_sessions_are_over() {
+    let mut w = World::with_shards(3, 2);
+    let (b, token) = w.client("b.example", 0, 0);
+    let to = format!("{token} {}", w.ends[b].uri);
+    for shard in 0..2 {
+        let peer = w.connect_relay("peer.example", 0, shard);
+        w.ends[peer].send(&to, &format!("m{shard}"), b"hello");
+        w.run(SOON);
+        assert!(w.ends[b].message(&format!("m{shard}")).is_some());
+    }
+    w.hang_up(b);
+    w.run(Duration::from_secs(5000));
+    assert_eq!((w.shard(0, 0).link_count(), w.shard(0, 1).link_count()), (0, 0));
+    w.assert_nothing_left();
+}

@@ -196,10 +196,10 @@ impl End {
         self.frames.iter().filter(|f| f.is(method)).count()
     }
 
-    /// Token in the Use-Path of the last 200.
+    /// The outermost token in the Use-Path of the last 200.
     pub(crate) fn use_path(&self) -> Option<String> {
         let path = self.frames.iter().rev().find_map(|f| f.head.header("Use-Path"))?;
-        let path = String::from_utf8_lossy(path).into_owned();
+        let path = String::from_utf8_lossy(path).rsplit(' ').next()?.to_owned();
         Uri::parse(path.as_bytes()).is_ok().then_some(path)
     }
 }

@@ -185,8 +185,14 @@ impl World {
 
     /// A peer relay that the test plays by hand.
     pub(crate) fn connect_relay(&mut self, name: &str, host: usize, shard: usize) -> usize {
+        self.connect_relay_by(name, host, shard, false)
+    }
+
+    /// The same by a bulk link, or not.
+    pub(crate) fn connect_relay_by(&mut self, name: &str, host: usize, shard: usize, bulk: bool) -> usize {
         let mut meta = self.meta(host);
         meta.relay = Some(Arc::new(identity(name)));
+        meta.bulk = bulk;
         let id = self.hosts[host].shards[shard].handle_accepted(meta, self.now);
         let end = self.ends.len();
         self.ends.push(End::new(name));
