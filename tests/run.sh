@@ -121,8 +121,6 @@ stage lint lint
 stage "core alone" core_alone
 stage dependencies dependencies
 stage "fuzz smoke" fuzz_smoke
-stage simulation simulation
-stage "planted bugs" planted_bugs
 stage build build
 [ ! -e tests/interop.rs ] || stage interop interop
 stage "sip peers" sip_peers
@@ -135,3 +133,5 @@ stage faults faults
 stage upgrade upgrade
 stage "other engine" other_engine
 stage requirements requirements
+stage simulation simulation
+stage "planted bugs" planted_bugs
