@@ -200,7 +200,7 @@ impl World {
             self.people[person].conn = None;
             let dice = &mut self.people[person].dice;
             let wait = dice.between(100, 4000) * MILLI;
-            if !self.calm && !dice.one_in(5) {
+            if !self.calm && !dice.one_in(12) {
                 self.at(wait, What::Rejoin(person));
             }
         }
