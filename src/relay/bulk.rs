@@ -197,8 +197,7 @@ impl Relay {
         let flows = &self.links.get(target).filter(|_| origin.leg || (origin.bulk && origin.relay.is_some()))?.flows;
         let here = self.shard;
         let trails = |f: &Flow| !f.orphan && f.back.shard != here && f.back.shard != from;
-        let same =
-            |f: &Flow| f.token == origin.token && f.relay == origin.relay && (!f.queue.is_empty() || trails(f));
+        let same = |f: &Flow| f.token == origin.token && f.relay == origin.relay && (!f.queue.is_empty() || trails(f));
         let earlier = flows.iter().rev().copied().find(|f| self.flows.get(*f).is_some_and(same))?;
         let flow = self.flows.get_mut(earlier)?;
         flow.followed = true;

@@ -149,7 +149,8 @@ impl Relay {
                 flow.deficit = i64::MAX;
             }
             let mut sent = false;
-            while flow_may_send(self.flows.get(flow_id), now) {
+            // Between two chunks it may have gone over to a bulk link: what follows must not leave here.
+            while flow_may_send(self.flows.get(flow_id).filter(|f| f.link == id), now) {
                 sent |= self.send_part(id, flow_id, now, out);
                 if self.links.get(id).is_some_and(|l| l.egress.open.is_some()) {
                     break;
@@ -165,7 +166,7 @@ impl Relay {
 
     /// The flow's turn is over: it queues again if it has more, and ends if nobody feeds it any more.
     fn leave_turn(&mut self, id: LinkId, flow_id: FlowId, now: Moment) {
-        let Some(flow) = self.flows.get_mut(flow_id) else { return };
+        let Some(flow) = self.flows.get_mut(flow_id).filter(|f| f.link == id) else { return };
         flow.in_ring = false;
         if flow.queue.is_empty() && flow.orphan {
             self.end_flow(flow_id);

@@ -113,9 +113,8 @@ impl World {
 
     /// All connections of a relay break and all that it knew is gone.
     fn crash(&mut self, node: usize) {
-        let wires: Vec<usize> = (0..self.wires.len())
-            .filter(|w| self.wires[*w].ends.iter().any(|e| e.plug.node() == Some(node)))
-            .collect();
+        let wires: Vec<usize> =
+            (0..self.wires.len()).filter(|w| self.wires[*w].ends.iter().any(|e| e.plug.node() == Some(node))).collect();
         wires.into_iter().for_each(|w| self.reset(w));
         self.model.node_stopped(node);
         self.nodes[node].up = false;

@@ -181,7 +181,9 @@ impl Reader {
             if short.starts_with(there) && self.buffer.len() < short.len() + 3 {
                 return None;
             }
-            if there == short && let Some(flag) = self.flag_at(short.len()) {
+            if there == short
+                && let Some(flag) = self.flag_at(short.len())
+            {
                 self.buffer.drain(..short.len() + 3);
                 return Some(Event::End(flag));
             }

@@ -199,7 +199,7 @@ impl World {
     fn look_after(&mut self, node: usize, shard: u16) {
         let n = &mut self.nodes[node];
         n.settled += 1;
-        let audit = n.settled % 16 == 0;
+        let audit = n.settled.is_multiple_of(16);
         let Some(relay) = n.shards.get(usize::from(shard)) else { return };
         if audit && let Err(wrong) = relay.audit() {
             return self.model.books(node, shard, &wrong.to_string());

@@ -238,9 +238,8 @@ impl Plan {
 
     fn person(&mut self, dice: &mut Dice, listens: bool) -> usize {
         use Temper::*;
-        const TEMPERS: [Temper; 10] = [
-            Fast, Fast, Fast, Trickling, Stalled, Aborting, Lying, Lying, Disconnecting, Reauthenticating,
-        ];
+        const TEMPERS: [Temper; 10] =
+            [Fast, Fast, Fast, Trickling, Stalled, Aborting, Lying, Lying, Disconnecting, Reauthenticating];
         let home = dice.below(self.shape.shards.len());
         self.persons.push(PersonPlan { temper: dice.pick(&TEMPERS), home, listens });
         self.persons.len() - 1
@@ -319,7 +318,7 @@ impl Plan {
             }
         }
         let big = dice.below(self.sessions.len());
-        for n in 0..780 {
+        for n in 0..1150 {
             // Sessions are not equally busy.
             let session = dice.below(self.sessions.len()).min(dice.below(self.sessions.len()));
             let session = if n < 4 { big } else { session };
@@ -365,7 +364,7 @@ impl Plan {
         let manner = match dice.below(24) {
             0 | 1 if temper == Temper::Aborting => Manner::Abort,
             2 | 4 if temper == Temper::Aborting => Manner::Unfinished,
-            0 | 1 | 2 if temper == Temper::Lying => Manner::Spy,
+            0..2 if temper == Temper::Lying => Manner::Spy,
             3 => Manner::Pause(dice.pick(&[20, 200, 3000, 14_000])),
             4 => Manner::Abort,
             5 => Manner::Spy,

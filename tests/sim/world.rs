@@ -1,7 +1,7 @@
 //! The network and its time: what is to happen, in order, and what can happen now.
 
-use std::collections::{BinaryHeap, HashSet};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 
 use chappe::relay::{Dial, LinkId};
 
@@ -33,9 +33,26 @@ pub enum What {
     Act(usize),
     Do(Task),
     Arrive(EndRef),
-    Mail { node: usize, start: u32, queue: usize },
-    Account { node: usize, start: u32, shard: u16, link: LinkId, ticket: u64, user: String },
-    Dialled { node: usize, start: u32, shard: u16, link: LinkId, to: Dial },
+    Mail {
+        node: usize,
+        start: u32,
+        queue: usize,
+    },
+    Account {
+        node: usize,
+        start: u32,
+        shard: u16,
+        link: LinkId,
+        ticket: u64,
+        user: String,
+    },
+    Dialled {
+        node: usize,
+        start: u32,
+        shard: u16,
+        link: LinkId,
+        to: Dial,
+    },
     /// A connection that is slow goes on.
     Tick(usize),
     /// A connection writes this later.

@@ -82,7 +82,8 @@ impl World {
         let password = if lies && p.dice.one_in(6) { "guess" } else { PASSWORD };
         let expires = p.dice.one_in(6).then(|| p.dice.between(20, 40));
         let name = host(job.target);
-        let target = if p.dice.one_in(3) { format!("msrps://{user}@{name};tcp") } else { format!("msrps://{name};tcp") };
+        let target =
+            if p.dice.one_in(3) { format!("msrps://{user}@{name};tcp") } else { format!("msrps://{name};tcp") };
         let nonce = if outer { None } else { self.conns[conn].nonce.take().filter(|_| p.dice.one_in(2)) };
         self.conns[conn].asking = Some(Asking { job, attempts: 0, target, user, password, expires });
         self.auth(conn, nonce);

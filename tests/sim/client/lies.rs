@@ -62,7 +62,14 @@ impl World {
             }
             5 => {
                 let wrong = dice.pick(&["5-3/10", "0-3/3", "1-9/8", "-1-5/5", "1-*/99999999999999999999999"]);
-                self.false_send(conn, &path.iter().map(String::as_str).collect::<Vec<_>>(), &own, dice, Some(wrong), '$');
+                self.false_send(
+                    conn,
+                    &path.iter().map(String::as_str).collect::<Vec<_>>(),
+                    &own,
+                    dice,
+                    Some(wrong),
+                    '$',
+                );
             }
             // A REPORT that nobody asked for is passed on like any other.
             6 => {
@@ -106,20 +113,14 @@ impl World {
                 self.say_octets(conn, octets);
             }
             // Speaks in the name of the victim.
-            _ => self.false_send(conn, &[victim.as_str(), "msrps://c1.example:5000/s0x0;tcp"], &victim, dice, None, '+'),
+            _ => {
+                self.false_send(conn, &[victim.as_str(), "msrps://c1.example:5000/s0x0;tcp"], &victim, dice, None, '+')
+            }
         }
         true
     }
 
-    fn false_send(
-        &mut self,
-        conn: usize,
-        to: &[&str],
-        from: &str,
-        dice: &mut Dice,
-        range: Option<&str>,
-        flag: char,
-    ) {
+    fn false_send(&mut self, conn: usize, to: &[&str], from: &str, dice: &mut Dice, range: Option<&str>, flag: char) {
         let (tid, id) = (dice.ident(12), dice.ident(14));
         let body = b"not what it seems".to_vec();
         let wish = dice.pick(&[Wish::Yes, Wish::Partial, Wish::No]);

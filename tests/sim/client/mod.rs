@@ -200,7 +200,7 @@ impl World {
             self.people[person].conn = None;
             let dice = &mut self.people[person].dice;
             let wait = dice.between(100, 4000) * MILLI;
-            if !self.calm && !dice.one_in(5) {
+            if !self.calm && !dice.one_in(12) {
                 self.at(wait, What::Rejoin(person));
             }
         }
@@ -348,6 +348,7 @@ impl World {
     /// Everything is finished that somebody has begun, everybody reads, nobody is slow.
     pub fn calm_down(&mut self) {
         self.calm = true;
+        self.wires.iter_mut().for_each(|w| w.piece = 16 << 10);
         for conn in 0..self.conns.len() {
             let c = &mut self.conns[conn];
             (c.reading, c.rate, c.paused_until) = (true, None, 0);

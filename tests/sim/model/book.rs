@@ -140,7 +140,8 @@ impl Book {
         for (id, m) in &self.messages {
             let sent = m.chunks.last().is_some_and(|c| c.flag == '$');
             let accepted = m.chunks.iter().all(|c| c.answer == Some(200));
-            if m.wish != Wish::Yes || m.session.is_none() || m.conn_gone || !sent || !accepted || !m.reports.is_empty() {
+            if m.wish != Wish::Yes || m.session.is_none() || m.conn_gone || !sent || !accepted || !m.reports.is_empty()
+            {
                 continue;
             }
             let len = m.chunks.iter().map(|c| c.first + c.len).max().unwrap_or(0);

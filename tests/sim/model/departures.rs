@@ -162,7 +162,10 @@ impl Model {
             _ => None,
         };
         if let Some(what) = wrong {
-            self.fail(Rule::Headers, format!("relay {node}: a part of {id} from {start}, {len} octets, {flag}: {what}"));
+            self.fail(
+                Rule::Headers,
+                format!("relay {node}: a part of {id} from {start}, {len} octets, {flag}: {what}"),
+            );
         }
     }
 
@@ -170,7 +173,10 @@ impl Model {
     fn whole_leaves(&mut self, node: usize, end: EndRef, head: &Head) {
         let Kind::Request(method) = &head.kind else { return };
         if !self.passes(node, end, head) {
-            self.fail(Rule::Octets, format!("relay {node} sends a {method} that it has not got, or has passed on already"));
+            self.fail(
+                Rule::Octets,
+                format!("relay {node} sends a {method} that it has not got, or has passed on already"),
+            );
         }
     }
 

@@ -106,7 +106,8 @@ impl Model {
         let most = sessions * rounds * turn + WHOLE;
         let passed = link.written - written;
         if passed > most {
-            let what = format!("relay {node}: {passed} octets left before {id}, {most} were fair for {sessions} sessions");
+            let what =
+                format!("relay {node}: {passed} octets left before {id}, {most} were fair for {sessions} sessions");
             self.fail(Rule::Fairness, what);
         }
     }

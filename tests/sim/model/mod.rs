@@ -306,7 +306,14 @@ impl Model {
     }
 
     /// A whole SEND has come to its receiver: it is what was sent. Whether the message is complete.
-    pub fn deliver(&mut self, conn: usize, head: &crate::frame::Head, range: Option<Range>, body: &[u8], flag: char) -> bool {
+    pub fn deliver(
+        &mut self,
+        conn: usize,
+        head: &crate::frame::Head,
+        range: Option<Range>,
+        body: &[u8],
+        flag: char,
+    ) -> bool {
         let Some(range) = range else {
             self.fail(Rule::Headers, format!("connection {conn} gets a Byte-Range that is none"));
             return false;

@@ -53,7 +53,8 @@ impl Model {
             return;
         }
         let id = head.message().to_owned();
-        let wrong = |what: &str| format!("relay {node} reports {} on {id}: {what}", head.line("Byte-Range").unwrap_or("-"));
+        let wrong =
+            |what: &str| format!("relay {node} reports {} on {id}: {what}", head.line("Byte-Range").unwrap_or("-"));
         let (Some(code), Some(range)) = (head.status(), head.range().filter(|r| r.end.is_some())) else {
             return self.fail(Rule::Signal, wrong("without code or range"));
         };
@@ -132,7 +133,8 @@ impl Model {
             let refused = p.answer.is_some_and(|(code, _)| !(200..300).contains(&code));
             let late = p.answer.is_none_or(|(_, at)| at >= p.sent + ANSWER - SLACK);
             silent |= late;
-            if gone || refused || p.flag.is_none() || (late && self.waited(node, p.link, p.sent, now) >= ANSWER - SLACK) {
+            if gone || refused || p.flag.is_none() || (late && self.waited(node, p.link, p.sent, now) >= ANSWER - SLACK)
+            {
                 return None;
             }
         }

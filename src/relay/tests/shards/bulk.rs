@@ -260,6 +260,9 @@ fn a_bulk_link_stays_where_it_has_come_to() {
     assert_eq!(w.ends[b].message("m1").as_deref(), Some(&b"hello"[..]));
     let moved: u64 = (0..2).map(|shard| w.shard(0, shard).counts().links_moved).sum();
     assert!(moved <= 2, "{moved} moves");
+    // A token of a relay's client dies in its time.
+    w.hang_up(b);
+    w.run(Duration::from_secs(4000));
     w.assert_nothing_left();
 }
 
