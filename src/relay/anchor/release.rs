@@ -66,6 +66,8 @@ impl Relay {
         let Some(anchor) = self.anchors.get_mut(id) else { return false };
         let stage = Stage::Draining { until, look_at: now + LOOK };
         anchor.ending = Some(Ending { end, tokens: tokens.clone(), links, stage });
+        // Whoever is lost from now on is not told to its leg: that has no token any more.
+        anchor.legs.iter_mut().for_each(|leg| leg.link = None);
         for token in tokens.iter().skip(usize::from(on(Bug::AnchorLegLeft))) {
             self.end_session(token, end, now);
         }

@@ -64,6 +64,21 @@ fn a_renewed_uri_that_nobody_has_used_ends_with_its_anchor() {
     m.assert_dead();
 }
 
+#[test]
+fn a_link_that_is_lost_while_its_anchor_drains_is_forgotten() {
+    let (mut m, ana, bo) = Meeting::joined();
+    m.net.read(bo, false);
+    m.net.window = 1000;
+    let send = m.send(Side::A).id("file0001").range("1-*/40000").body(pattern(40_000));
+    m.net.write(ana, send.octets());
+    m.release(SessionEnd::Bye);
+    m.net.lose(bo);
+    m.net.seconds(3);
+    assert_eq!(m.news(), ["ended bye"]);
+    assert_eq!(m.net.ends[ana].reports().len(), 1);
+    m.assert_dead();
+}
+
 /// ADV-S18
 #[test]
 fn adv_s18_what_has_not_left_after_two_seconds_is_cut_and_told() {
