@@ -40,10 +40,6 @@ dependencies() {
 
 fuzz_smoke() { fuzz "${FUZZ_SECONDS:-15}"; }
 
-# Whole networks in virtual time, 256 seeds; then the same with bugs put in on purpose, each of which must be found.
-simulation() { run_tests --profile sim --no-default-features --test sim; }
-planted_bugs() { run_tests --profile sim --no-default-features --features planted --test sim planted; }
-
 # Real processes: what breaks around them, and what an operator does to them under load.
 faults() {
     as_root tests/faults/install.sh
@@ -133,5 +129,3 @@ stage faults faults
 stage upgrade upgrade
 stage "other engine" other_engine
 stage requirements requirements
-stage simulation simulation
-stage "planted bugs" planted_bugs
