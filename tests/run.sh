@@ -43,24 +43,24 @@ fuzz_smoke() { fuzz "${FUZZ_SECONDS:-15}"; }
 # Real processes: what breaks around them, and what an operator does to them under load.
 faults() {
     as_root tests/faults/install.sh
-    run_tests --test faults -- --include-ignored --skip long:: --test-threads=4
+    run_tests --workspace --features io-uring --test faults -- --include-ignored --skip long:: --test-threads=4
 }
 upgrade() {
     as_root tests/upgrade/install.sh
-    run_tests --features io-uring --test upgrade -- --include-ignored --test-threads=2
+    run_tests --workspace --features io-uring --test upgrade -- --include-ignored --test-threads=2
 }
 
 interop() {
     as_root tests/interop/install.sh
-    run_tests --release --test interop -- --include-ignored
+    run_tests --release --workspace --test interop -- --include-ignored
 }
 
 # SIPp, Kamailio and baresip with Chappe between them; they mostly wait for each other. That they get on among themselves is
 # a stage of tests/long.sh.
 sip_peers() {
     as_root tests/sip/install.sh
-    run_tests --release --test sip_anchored -- --include-ignored --test-threads=4
-    run_tests --release --test sip_storm -- --include-ignored --skip long::
+    run_tests --release --workspace --test sip_anchored -- --include-ignored --test-threads=4
+    run_tests --release --workspace --test sip_storm -- --include-ignored --skip long::
 }
 
 # Instruction counts do not depend on the machine's load.
@@ -79,7 +79,8 @@ compare() {
     grep -q '<svg' "$out/page.html"
 }
 
-demo() { cargo run --release -- demo; }
+# Of the program that was built above; `cargo run` would build it once more, alone.
+demo() { "$target/release/chappe" demo; }
 
 # Tests that mean something only at full speed are marked
 # #[cfg_attr(debug_assertions, ignore = "needs a release build")]: a plain `cargo test` passes them over, this runs their files.
@@ -109,7 +110,7 @@ other_engine() {
 }
 
 # Each test that a requirement names has passed in this very run.
-requirements() { TEST_RESULTS=$results cargo test --features io-uring --test requirements; }
+requirements() { TEST_RESULTS=$results cargo test --workspace --features io-uring --test requirements; }
 
 need gcc gcc make make
 stage format format
