@@ -278,7 +278,8 @@ fn a_second_token_on_the_asking_shard_is_found_by_way_of_the_first() {
     let (b, token) = w.client("b.example", 0, 0);
     for (i, link) in links.iter().enumerate() {
         let id = format!("m{i}");
-        let tid = w.ends[*link].send(&format!("{outer} {token} {}", w.ends[b].uri), &id, b"hello");
+        let to = format!("{outer} {token} {}", w.ends[b].uri);
+        let tid = w.ends[*link].send(&to, &id, b"hello");
         w.run(SOON);
         assert_eq!(w.ends[*link].status_of(&tid), Some(200), "by the link on shard {i}");
         assert_eq!(w.ends[b].message(&id).as_deref(), Some(&b"hello"[..]));
