@@ -17,7 +17,9 @@ use crate::wire::{End, EndRef, Pipe, Plug, Wire};
 
 const SECOND: u64 = 1_000_000_000;
 /// Rounds at one instant after which time stands still.
-const ROUNDS: usize = 2_000_000;
+const ROUNDS: usize = 500_000;
+/// Rounds after which a run goes on for the sake of going on: ten times what any needs.
+const STEPS: u64 = 6_000_000;
 
 /// Something that can be done at once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -112,6 +114,7 @@ pub struct World {
     pub calm: bool,
     agenda: BinaryHeap<Reverse<Entry>>,
     order: u64,
+    steps: u64,
     tasks: Vec<Task>,
     waiting: HashSet<Task>,
 }
@@ -139,6 +142,7 @@ impl World {
             calm: false,
             agenda: BinaryHeap::new(),
             order: 0,
+            steps: 0,
             tasks: Vec::new(),
             waiting: HashSet::new(),
             shape,
@@ -174,8 +178,13 @@ impl World {
         while self.model.broken.is_none() {
             rounds = if self.now == at { rounds + 1 } else { 0 };
             at = self.now;
-            if rounds > ROUNDS {
-                return self.stuck("time stands still");
+            self.steps += 1;
+            if rounds > ROUNDS || self.steps > STEPS {
+                return self.stuck(if rounds > ROUNDS {
+                    "time stands still"
+                } else {
+                    "something goes round and round"
+                });
             }
             if !self.tasks.is_empty() {
                 // Any order of what can be done at once must be right.

@@ -177,8 +177,11 @@ impl Relay {
         let (to, source) = (ask.asker.at.shard, ask.source);
         let answer = match self.admit_from(&ask, now) {
             Answer::Say(content) => *content,
-            // It came here to be moved or sent on; where it is now the asker has it already or will be sent on again.
-            Answer::Elsewhere(shard, Wanted::Token { .. }) if shard == to => Content::AskAgain { source },
+            // It came here to be moved or sent on; where it is now the asker has it already or will be sent on again. But for
+            // a second token, which the asker does not ask for by itself.
+            Answer::Elsewhere(shard, Wanted::Token { skip }) if shard == to && !ask.wanted.precedes(skip) => {
+                Content::AskAgain { source }
+            }
             Answer::Elsewhere(shard, wanted) if ask.passed <= self.settings.shards => {
                 let ask = Ask { wanted, passed: ask.passed + 1, ..ask };
                 return self.post(shard, Content::Admit(ask));
@@ -219,6 +222,7 @@ impl Relay {
             return refused(Refusal::Bad);
         };
         if skip > 0
+            && asker.at.shard != self.shard
             && let Some(answer) = self.meet(ask, to, skip, now)
         {
             return Answer::Say(Box::new(answer));
@@ -435,6 +439,11 @@ enum Placed {
 }
 
 impl Wanted {
+    /// It asks for a token before this one.
+    fn precedes(&self, other: usize) -> bool {
+        matches!(self, Wanted::Token { skip } if *skip < other)
+    }
+
     /// What becomes of the paths on a way to a link.
     fn turn(&self) -> Turn {
         match self {

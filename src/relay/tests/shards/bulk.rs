@@ -266,6 +266,31 @@ fn a_bulk_link_stays_where_it_has_come_to() {
     w.assert_nothing_left();
 }
 
+/// Its first token is at home elsewhere, the second one's client here: whoever has the first says so, and it is not asked
+/// for ever again.
+#[test]
+fn a_second_token_on_the_asking_shard_is_found_by_way_of_the_first() {
+    let mut w = World::with_shards(3, 2);
+    let links: Vec<usize> = (0..2).map(|shard| w.connect_relay("gate.example", 0, shard)).collect();
+    let uri = format!("{} msrps://ines.example:4000/i;tcp", w.ends[links[0]].uri);
+    links.iter().for_each(|l| w.ends[*l].uri = uri.clone());
+    let outer = w.auth(links[1], 0);
+    let (b, token) = w.client("b.example", 0, 0);
+    for (i, link) in links.iter().enumerate() {
+        let id = format!("m{i}");
+        let to = format!("{outer} {token} {}", w.ends[b].uri);
+        let tid = w.ends[*link].send(&to, &id, b"hello");
+        w.run(SOON);
+        assert_eq!(w.ends[*link].status_of(&tid), Some(200), "by the link on shard {i}");
+        assert_eq!(w.ends[b].message(&id).as_deref(), Some(&b"hello"[..]));
+    }
+    let parcels = w.shard(0, 0).counts().parcels;
+    assert!(parcels < 100, "{parcels} parcels");
+    w.hang_up(b);
+    w.run(Duration::from_secs(4000));
+    w.assert_nothing_left();
+}
+
 /// Of two links of a peer relay one is bound as the far side of a session elsewhere; the other must not wait for its end.
 #[test]
 fn every_link_of_a_peer_relay_is_idle_when_its_sessions_are_over() {

@@ -561,11 +561,7 @@ impl World {
         self.run(Duration::from_secs(400));
         self.break_wires(0..self.wires.len());
         self.run(Duration::from_secs(400));
-        for (h, host) in self.hosts.iter().enumerate() {
-            for (s, relay) in host.shards.iter().enumerate() {
-                relay.assert_empty();
-            }
-        }
+        self.hosts.iter().flat_map(|host| &host.shards).for_each(Relay::assert_empty);
     }
 }
 
