@@ -14,7 +14,6 @@ use super::source::SourceRef;
 use super::turn::Turn;
 use crate::moment::Moment;
 use crate::msrp::{FailureReport, Flag, Head, Tid};
-use crate::planted::{Bug, on};
 
 /// Key of a flow on its shard.
 pub(super) type FlowId = Key<Flow>;
@@ -177,8 +176,7 @@ impl Flow {
             return Some(Ready::Part { octets: part, last: false });
         }
         // A full flow gets no more: there is nothing to wait for.
-        let held = now < self.hold_until || on(Bug::HoldNeverFires);
-        (there > 0 && (self.full || !held)).then_some(Ready::Open)
+        (there > 0 && (self.full || now >= self.hold_until)).then_some(Ready::Open)
     }
 
     /// RFC 4975 7.1.1: no chunks of our making under 2048 octets but the last, so the parts are of equal size.

@@ -177,7 +177,7 @@ impl Relay {
             flow.unsettled += 1;
         }
         if flow.queue.is_empty() {
-            flow.hold_until = now + self.settings.limits.hold;
+            flow.hold_until = if on(Bug::HoldNeverFires) { Moment::FAR } else { now + self.settings.limits.hold };
             flow.last_progress = now;
             if !flow.held {
                 flow.held = true;

@@ -1,8 +1,9 @@
 //! What leaves a relay: where from, in which order, with which octets, under which name.
 
 use super::arrivals::{about, line};
+use super::signal::ANSWER;
 use super::tokens::Came;
-use super::{Chunk, Model, Part, Rule};
+use super::{Chunk, Model, Part, Passage, Rule};
 use crate::frame::{Event, Head, Kind, Range, Wish};
 use crate::stats::Count;
 use crate::trace::Trace;
@@ -14,6 +15,12 @@ const ALIKE: usize = 10;
 const HEARD: u64 = 5_000_000_000;
 /// A longer chunk must be interruptible (RFC 4975 section 7.1.1).
 const SMALL: u64 = 2048;
+/// What a relay does, it does within this, in nanoseconds.
+const SOON: u64 = 2_000_000_000;
+/// A refused message stays refused at least so long.
+const POISON: u64 = 55_000_000_000;
+/// Codes that concern a whole message.
+const FOR_GOOD: [u16; 5] = [403, 413, 415, 481, 506];
 
 impl Model {
     pub(super) fn depart(&mut self, trace: &mut Trace, node: usize, end: EndRef, event: Event, now: u64) {
@@ -90,6 +97,10 @@ impl Model {
         }
         if alone {
             return self.fail(Rule::Signal, format!("relay {node} sends {id} though it has refused it"));
+        }
+        let before = self.nodes[node].passages.get(&id).and_then(|p| self.refused_before(node, p, at));
+        if let Some(code) = before {
+            return self.fail(Rule::Signal, format!("relay {node} goes on with {id} after its next hop said {code}"));
         }
         self.had_its_turn(node, &id, at, end);
         let n = &mut self.nodes[node];
@@ -249,8 +260,37 @@ impl Model {
         };
         self.stats.add(if code == 200 { Count::Accepted } else { Count::Refused });
         if let Some(what) = wrong {
-            self.fail(Rule::Signal, format!("relay {node}: {id} is answered {code} {what}"));
+            return self.fail(Rule::Signal, format!("relay {node}: {id} is answered {code} {what}"));
         }
+        if code == 481 {
+            self.no_session(node, id, chunk, now);
+        }
+    }
+
+    /// A SEND is refused for want of a session: one of its ends has gone, or is about to go.
+    fn no_session(&mut self, node: usize, id: &str, chunk: usize, now: u64) {
+        let Some(passage) = self.nodes[node].passages.get(id).filter(|p| p.chunks.len() == 1) else { return };
+        let c = &passage.chunks[chunk];
+        if !c.parts.is_empty() || now > c.came + SOON {
+            return;
+        }
+        if let Some(ends) = self.session_of(node, c.link, &c.to, c.came, now) {
+            let what = format!("relay {node} knows no session for {id}, in by {}", c.link);
+            self.suspect(node, ends.to_vec(), now, Rule::Token, what);
+        }
+    }
+
+    /// Of a message that the next hop has refused for good nothing more is accepted (RFC 4975 section 7.3.1).
+    fn refused_before(&self, node: usize, passage: &Passage, at: usize) -> Option<u16> {
+        let c = &passage.chunks[at];
+        let failed = |p: &&Part| p.answer.is_some_and(|(code, _)| !(200..300).contains(&code));
+        let part = passage.parts.iter().filter(failed).min_by_key(|p| p.answer.map(|(_, at)| at))?;
+        let (first, (code, told)) = (&passage.chunks[part.chunk], part.answer?);
+        let in_time = |p: &Part| p.flag.is_none() || told + SOON < p.sent + ANSWER;
+        let counts = first.wish != Wish::No && first.parts.iter().all(|p| in_time(&passage.parts[*p]));
+        let same = first.link == c.link && first.to[0] == c.to[0] && self.is_open(node, part.link);
+        let meanwhile = told + SOON < c.came && c.came < told + POISON && self.nodes[node].disturbed + SOON < c.came;
+        (FOR_GOOD.contains(&code) && counts && same && meanwhile).then_some(code)
     }
 }
 

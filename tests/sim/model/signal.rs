@@ -8,7 +8,7 @@ use crate::stats::Count;
 use crate::wire::EndRef;
 
 /// Time for an answer, in nanoseconds (RFC 4975 section 7.1.1).
-const ANSWER: u64 = 30_000_000_000;
+pub(super) const ANSWER: u64 = 30_000_000_000;
 /// A clock that stands still for want of reading does so for this long at most.
 const FREEZE: u64 = 60_000_000_000;
 /// What clocks may be wrong by.
@@ -133,8 +133,9 @@ impl Model {
             let refused = p.answer.is_some_and(|(code, _)| !(200..300).contains(&code));
             let late = p.answer.is_none_or(|(_, at)| at >= p.sent + ANSWER - SLACK);
             silent |= late;
-            if gone || refused || p.flag.is_none() || (late && self.waited(node, p.link, p.sent, now) >= ANSWER - SLACK)
-            {
+            // Silence is a failure for those who asked for answers alone.
+            let over = || late && c.wish == Wish::Yes && self.waited(node, p.link, p.sent, now) >= ANSWER - SLACK;
+            if gone || refused || p.flag.is_none() || over() {
                 return None;
             }
         }

@@ -7,6 +7,8 @@ use crate::wire::EndRef;
 
 /// The clocks of a relay fire within this, in nanoseconds.
 const TOLERANCE: u64 = 50_000_000;
+/// After a disturbance shards may not have what another has told them, for so many nanoseconds.
+const QUIET: u64 = 8_000_000_000;
 
 /// Who obtained a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -143,7 +145,7 @@ impl Model {
             if !leads_to(first.owner) {
                 return wrong("from somebody else, and not to the owner");
             }
-            self.pin(node, came, from);
+            self.pin(node, &came.to[0], came, from);
         } else if let Some(next) = came.to.get(1).filter(|u| host_of(u) == self.nodes[node].host) {
             hops = 2;
             let Some(inner) = self.nodes[node].tokens.get(next) else { return wrong("no such inner token") };
@@ -153,6 +155,7 @@ impl Model {
             if !leads_to(inner.owner) {
                 return wrong("not to the owner of the inner token");
             }
+            self.pin(node, next, came, from);
         } else {
             let name = match target {
                 LinkKind::Person(p) => format!("c{p}.example"),
@@ -173,16 +176,37 @@ impl Model {
         token.dead.is_none_or(|dead| at <= dead) && (!expires || at <= token.expires.saturating_add(TOLERANCE))
     }
 
+    /// Both ends of the way that this To-Path names, if it leads to the owner of a token that lives, by nothing that could be
+    /// gone: then there is a session, whatever the relay says.
+    pub(super) fn session_of(
+        &self,
+        node: usize,
+        link: EndRef,
+        to: &[String],
+        came: u64,
+        now: u64,
+    ) -> Option<[EndRef; 2]> {
+        let n = &self.nodes[node];
+        let undisturbed = n.up && !n.shutting_down && n.disturbed + QUIET <= came;
+        let living = |uri: &String| n.tokens.get(uri).filter(|t| t.dead.is_none() && t.expires > now);
+        let (first, inner) = (living(to.first()?)?, to.get(1).and_then(living));
+        let (token, behind) = if first.owner == Owner::Link(link) { (inner?, to.get(2)) } else { (first, to.get(1)) };
+        let Owner::Link(owner) = token.owner else { return None };
+        let open = |end: &EndRef| n.links.get(end).is_some_and(|l| l.open && !l.finished);
+        let ends = [link, owner];
+        (undisturbed && behind.is_some() && owner != link && ends.iter().all(open)).then_some(ends)
+    }
+
     pub(super) fn kind(&self, node: usize, end: EndRef) -> Option<LinkKind> {
         self.nodes[node].links.get(&end).map(|l| l.kind)
     }
 
     /// Of those who come to a token from outside by a connection of their own, one at a time is let through (RLY-92): the
     /// connection of whoever came first is gone by then, or about to go.
-    fn pin(&mut self, node: usize, came: &Came<'_>, from: LinkKind) {
+    fn pin(&mut self, node: usize, uri: &str, came: &Came<'_>, from: LinkKind) {
         let n = &mut self.nodes[node];
         let dialled = n.links.get(&came.link).is_some_and(|l| l.dialled);
-        let Some(token) = came.to.first().and_then(|u| n.tokens.get_mut(u)) else { return };
+        let Some(token) = n.tokens.get_mut(uri) else { return };
         if matches!(from, LinkKind::Peer { .. }) || dialled {
             return;
         }
