@@ -48,7 +48,7 @@ fn each_planted_bug_is_found() {
         }
     };
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(&hunter))));
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(hunter))));
     drop(tell);
     let found: Vec<(Bug, Option<u64>)> = told.into_iter().collect();
     let missed: Vec<Bug> = found.iter().filter(|(_, seed)| seed.is_none()).map(|(bug, _)| *bug).collect();
