@@ -283,7 +283,7 @@ impl Model {
     }
 
     /// The other end will send nothing more.
-    pub fn finished(&mut self, node: usize, end: EndRef, now: u64) {
+    pub fn finished(&mut self, node: usize, end: EndRef) {
         let n = &mut self.nodes[node];
         let Some(link) = n.links.get_mut(&end) else { return };
         link.finished = true;
@@ -292,7 +292,6 @@ impl Model {
         {
             passage.chunks[chunk].cut = true;
         }
-        let _ = now;
     }
 
     /// The relay reads a link, or does not.

@@ -77,13 +77,13 @@ impl Model {
             [] => return self.fail(Rule::Signal, wrong("which is no range of one that came")),
             [only] => vec![only],
             _ => {
-                let good = |i: &&usize| self.why_not(node, passage, **i, code, now).is_none();
+                let good = |i: &&usize| self.why_not(node, passage, **i, now).is_none();
                 vec![candidates.iter().find(good).copied().unwrap_or(candidates[0])]
             }
         };
         let previous = passage.chunks[found[0]].link;
         if let [only] = found[..]
-            && let Some(what) = self.why_not(node, passage, only, code, now)
+            && let Some(what) = self.why_not(node, passage, only, now)
         {
             // Unless it is about to close a link on which something of it went: that is seen after its last frames.
             let links: Vec<EndRef> = passage.chunks[only].parts.iter().map(|p| passage.parts[*p].link).collect();
@@ -108,7 +108,7 @@ impl Model {
     }
 
     /// Why a REPORT on this chunk is wrong now.
-    fn why_not(&self, node: usize, passage: &Passage, at: usize, code: u16, now: u64) -> Option<&'static str> {
+    fn why_not(&self, node: usize, passage: &Passage, at: usize, now: u64) -> Option<&'static str> {
         let c = &passage.chunks[at];
         if c.wish == Wish::No {
             return Some("which nobody wanted to know");
@@ -139,7 +139,6 @@ impl Model {
                 return None;
             }
         }
-        let _ = code;
         Some(if silent { PREMATURE } else { "though all of it was confirmed" })
     }
 

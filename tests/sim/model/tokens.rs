@@ -70,8 +70,7 @@ impl Model {
     }
 
     /// A leg has this URI from now on.
-    pub fn leg_uri(&mut self, node: usize, call: usize, side: usize, uri: &str, now: u64) {
-        let _ = now;
+    pub fn leg_uri(&mut self, node: usize, call: usize, side: usize, uri: &str) {
         let n = &mut self.nodes[node];
         n.legs.entry(call).or_default()[side].uris.push(uri.to_owned());
         let owner = Owner::Leg(call, side);
