@@ -16,7 +16,10 @@ const SLACK: u64 = 20_000_000;
 
 /// A link that is to close has this long for its last frames, in nanoseconds.
 const FLUSH: u64 = 5_500_000_000;
+/// What has been read waits for a look-up so long at most.
+const UNSEEN: u64 = 10_000_000_000;
 const PREMATURE: &str = "before the time for its answer was over";
+const CONFIRMED: &str = "though all of it was confirmed";
 
 /// What is right only if one of these links goes.
 pub(super) struct Suspect {
@@ -85,10 +88,13 @@ impl Model {
         if let [only] = found[..]
             && let Some(what) = self.why_not(node, passage, only, now)
         {
-            // Unless it is about to close a link on which something of it went: that is seen after its last frames.
-            let links: Vec<EndRef> = passage.chunks[only].parts.iter().map(|p| passage.parts[*p].link).collect();
+            // Unless it is about to close a link on which something of it went: that is seen after its last frames. What
+            // came by that link behind the reason for its end has been read, and is not looked at.
+            let parts = || passage.chunks[only].parts.iter().map(|p| &passage.parts[*p]);
+            let unseen = what == CONFIRMED && parts().any(|p| p.answer.is_some_and(|(_, at)| now < at + UNSEEN));
+            let links: Vec<EndRef> = parts().map(|p| p.link).collect();
             let text = wrong(what);
-            if what != PREMATURE || links.is_empty() {
+            if !(what == PREMATURE || unseen) || links.is_empty() {
                 return self.fail(Rule::Signal, text);
             }
             self.suspect(node, links, now, Rule::Signal, text);
@@ -139,7 +145,7 @@ impl Model {
                 return None;
             }
         }
-        Some(if silent { PREMATURE } else { "though all of it was confirmed" })
+        Some(if silent { PREMATURE } else { CONFIRMED })
     }
 
     pub(super) fn is_open(&self, node: usize, end: EndRef) -> bool {

@@ -27,6 +27,15 @@ pub(super) struct Token {
     far: Option<(EndRef, u64)>,
 }
 
+impl Token {
+    /// How it stood when a request came in.
+    fn told(&self, which: &str, came: u64) -> String {
+        let seconds = |at: u64| at as f64 / 1e9;
+        let (came, dead, expires) = (seconds(came), self.dead.map(seconds), seconds(self.expires));
+        format!("{which} was dead at {came:.6}: {:?}, dead {dead:?}, expires {expires:.6}", self.owner)
+    }
+}
+
 /// One side of an anchor: URIs that we have there, paths that its end has had, who that is.
 #[derive(Default)]
 pub(super) struct Legs {
@@ -113,8 +122,8 @@ impl Model {
         let token = |uri: Option<&String>| uri.and_then(|u| self.nodes[node].tokens.get(u));
         let wrong = |what: &str| Err((Rule::Token, format!("relay {node}, in by {}, out by {out}: {what}", came.link)));
         let Some(first) = token(came.to.first()) else { return wrong("no such token") };
-        if !self.alive(first, came.at) {
-            return wrong("the token was dead");
+        if !self.alive(node, first, came.at) {
+            return wrong(&first.told("the token", came.at));
         }
         let (Some(from), Some(target)) = (self.kind(node, came.link), self.kind(node, out)) else {
             return wrong("by a link that is not known");
@@ -148,8 +157,8 @@ impl Model {
         } else if let Some(next) = came.to.get(1).filter(|u| host_of(u) == self.nodes[node].host) {
             hops = 2;
             let Some(inner) = self.nodes[node].tokens.get(next) else { return wrong("no such inner token") };
-            if !self.alive(inner, came.at) {
-                return wrong("the inner token was dead");
+            if !self.alive(node, inner, came.at) {
+                return wrong(&inner.told("the inner token", came.at));
             }
             if !leads_to(inner.owner) {
                 return wrong("not to the owner of the inner token");
@@ -170,9 +179,12 @@ impl Model {
         if right { Ok(()) } else { Err((Rule::Headers, format!("relay {node}: paths {:?} {:?}", head.to, head.from))) }
     }
 
-    fn alive(&self, token: &Token, at: u64) -> bool {
+    /// It lived then, or what ended it may not have been noticed: a relay that stood still reads before it looks at its clocks,
+    /// and a shard that still has a way of another's token is told by mail.
+    fn alive(&self, node: usize, token: &Token, at: u64) -> bool {
         let expires = token.named || self.expire_live;
-        token.dead.is_none_or(|dead| at <= dead) && (!expires || at <= token.expires.saturating_add(TOLERANCE))
+        let noticed = token.expires.max(self.nodes[node].disturbed).saturating_add(TOLERANCE);
+        token.dead.is_none_or(|dead| at <= dead) && (!expires || at <= noticed)
     }
 
     /// Both ends of the way that this To-Path names, if it leads to the owner of a token that lives, by nothing that could be

@@ -232,7 +232,7 @@ fn nothing_leaves_by_the_shared_link_once_the_flow_has_gone_over() {
             w.ends[a].send_with(&path, "text", b"0123456789", "", &range, flag);
         }
         w.run(Duration::from_secs(3));
-        let came = |f: &&super::Frame| f.is(Method::Send) && f.message() == "text";
+        let came = |f: &&super::end::Frame| f.is(Method::Send) && f.message() == "text";
         let starts = w.ends[b].frames.iter().filter(came).filter_map(|f| f.head.byte_range().map(|r| r.start));
         let starts: Vec<u64> = starts.collect();
         assert!(starts.is_sorted() && starts.len() == 20, "after {millis} ms: {starts:?}");

@@ -198,6 +198,26 @@ fn a_session_that_ends_refuses_the_next_chunk_of_a_far_side_elsewhere() {
     w.assert_nothing_left();
 }
 
+/// The way that is granted then must not outlive the token: nobody would tell of its end any more.
+#[test]
+fn a_token_that_ends_while_another_shard_is_asked_serves_nothing_more() {
+    let mut w = World::with_shards(5, 2);
+    let (b, token) = w.busy_client("b.example", 0, 0);
+    let (a, own) = w.busy_client("a.example", 0, 1);
+    w.delay = Some(LATE);
+    let to = format!("{own} {token} {}", w.ends[b].uri);
+    w.ends[a].send(&to, "m1", b"hello");
+    w.run(LATE / 2);
+    let now = w.now;
+    w.shard(0, 1).end_sessions_of(|_| true, now);
+    w.run(SOON);
+    let tid = w.ends[a].send(&to, "m2", b"hello?");
+    w.run(SOON);
+    assert_eq!(w.ends[a].status_of(&tid), Some(481));
+    assert!(w.ends[b].message("m1").is_none() && w.ends[b].message("m2").is_none());
+    w.assert_nothing_left();
+}
+
 #[test]
 fn a_far_side_that_is_gone_makes_room_for_another_however_it_was_bound() {
     for (first, delay) in [("SEND", None), ("REPORT", None), ("SEND", Some(LATE)), ("REPORT", Some(LATE))] {
