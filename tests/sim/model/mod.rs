@@ -129,6 +129,7 @@ struct Request {
     from: Vec<String>,
     chunk: Option<(String, usize)>,
     expires_named: bool,
+    came: u64,
 }
 
 /// A request that passes whole, seen coming in.

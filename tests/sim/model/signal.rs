@@ -80,8 +80,12 @@ impl Model {
             [] => return self.fail(Rule::Signal, wrong("which is no range of one that came")),
             [only] => vec![only],
             _ => {
-                let good = |i: &&usize| self.why_not(node, passage, **i, now).is_none();
-                vec![candidates.iter().find(good).copied().unwrap_or(candidates[0])]
+                // A chunk without an octet touches those beside it: it is the one that is meant if it is there.
+                let exact = |i: usize| (passage.chunks[i].start, passage.chunks[i].start + passage.chunks[i].len);
+                let other = |i: &usize| exact(*i) != (first, behind);
+                let wrong = |i: &usize| self.why_not(node, passage, *i, now).is_some();
+                let told = |i: &usize| !passage.chunks[*i].reports.is_empty();
+                candidates.into_iter().min_by_key(|i| (other(i), told(i), wrong(i))).into_iter().collect()
             }
         };
         let previous = passage.chunks[found[0]].link;

@@ -20,6 +20,8 @@ pub(super) enum Owner {
 
 pub(super) struct Token {
     owner: Owner,
+    /// When its life is over at the earliest, counted from its AUTH, and at the latest, from the 200.
+    fades: u64,
     expires: u64,
     named: bool,
     dead: Option<u64>,
@@ -52,13 +54,17 @@ pub(super) struct Came<'a> {
     pub(super) at: u64,
 }
 
+/// Whatever becomes of a SEND, its sender is told of it by then: an answer that does not come, on a link that nobody reads.
+const TOLD: u64 = 100_000_000_000;
+
 type Verdict = Result<(), (Rule, String)>;
 
 impl Model {
     // ---- how tokens begin and end
 
-    /// A 200 to AUTH has left: its last Use-Path entry is a token of this relay.
-    pub(super) fn token_given(&mut self, node: usize, end: EndRef, head: &Head, named: bool, now: u64) {
+    /// A 200 to AUTH has left: its last Use-Path entry is a token of this relay. `auth`: whether it named Expires, and when it
+    /// came.
+    pub(super) fn token_given(&mut self, node: usize, end: EndRef, head: &Head, auth: (bool, u64), now: u64) {
         let Some(link) = self.nodes[node].links.get(&end) else { return };
         let owner = match link.kind {
             LinkKind::Person(_) => Owner::Link(end),
@@ -67,7 +73,8 @@ impl Model {
         let uri = head.line("Use-Path").and_then(|p| p.rsplit(' ').next()).unwrap_or_default().to_owned();
         let life: u64 = head.line("Expires").and_then(|e| e.parse().ok()).unwrap_or(0);
         let dead = (!link.open).then_some(now);
-        let token = Token { owner, expires: now + life * 1_000_000_000, named, dead, far: None };
+        let ((named, came), life) = (auth, life * 1_000_000_000);
+        let token = Token { owner, fades: came + life, expires: now + life, named, dead, far: None };
         if self.nodes[node].tokens.insert(uri.clone(), token).is_some() {
             self.fail(Rule::Token, format!("relay {node} gives the same token twice"));
         }
@@ -83,7 +90,7 @@ impl Model {
         let n = &mut self.nodes[node];
         n.legs.entry(call).or_default()[side].uris.push(uri.to_owned());
         let owner = Owner::Leg(call, side);
-        let token = Token { owner, expires: u64::MAX, named: false, dead: None, far: None };
+        let token = Token { owner, fades: u64::MAX, expires: u64::MAX, named: false, dead: None, far: None };
         n.tokens.insert(uri.to_owned(), token);
     }
 
@@ -187,6 +194,18 @@ impl Model {
         token.dead.is_none_or(|dead| at <= dead) && (!expires || at <= noticed)
     }
 
+    /// Each token that this message was sent with lived until all could be told of it.
+    pub fn way_back_lasted(&self, id: &str) -> bool {
+        let lasted = |n: &super::NodeModel, c: &super::Chunk| {
+            let told = c.came + TOLD;
+            let tokens = c.to.iter().filter_map(|uri| n.tokens.get(uri));
+            let expires = |t: &Token| t.named || self.expire_live;
+            tokens.into_iter().all(|t| t.dead.is_none_or(|at| at > told) && (!expires(t) || t.expires > told))
+        };
+        let mut passages = self.nodes.iter().filter_map(|n| Some((n, n.passages.get(id)?)));
+        passages.all(|(n, p)| p.chunks.iter().all(|c| lasted(n, c)))
+    }
+
     /// Both ends of the way that this To-Path names, if it leads to the owner of a token that lives, by nothing that could be
     /// gone: then there is a session, whatever the relay says.
     pub(super) fn session_of(
@@ -199,7 +218,7 @@ impl Model {
     ) -> Option<[EndRef; 2]> {
         let n = &self.nodes[node];
         let undisturbed = n.up && !n.shutting_down && n.disturbed + QUIET <= came;
-        let living = |uri: &String| n.tokens.get(uri).filter(|t| t.dead.is_none() && t.expires > now);
+        let living = |uri: &String| n.tokens.get(uri).filter(|t| t.dead.is_none() && t.fades > now);
         let (first, inner) = (living(to.first()?)?, to.get(1).and_then(living));
         let (token, behind) = if first.owner == Owner::Link(link) { (inner?, to.get(2)) } else { (first, to.get(1)) };
         let Owner::Link(owner) = token.owner else { return None };
