@@ -190,22 +190,25 @@ impl Relay {
 
     // ---- the receiving relay
 
-    /// The flow by which what came earlier of this session from this relay still leaves: what comes by a bulk link leaves
-    /// after it, as does what goes to a leg under other paths than before. Its octets may still be in a mailbox, answered as
-    /// they are: `from`, whence the new flow comes, may be faster.
+    /// A flow by which something that came earlier of this session from this relay still leaves: what comes by a bulk link
+    /// leaves after it, as does what goes to a leg under other paths than before. Its octets may still be in a mailbox,
+    /// answered as they are: `from`, whence the new flow comes, may be faster.
     pub(super) fn earlier_flow(&mut self, target: LinkId, origin: &Origin, from: u16) -> Option<FlowId> {
-        let flows = &self.links.get(target).filter(|_| origin.leg || (origin.bulk && origin.relay.is_some()))?.flows;
+        let link = self.links.get(target).filter(|_| origin.leg || (origin.bulk && origin.relay.is_some()))?;
         let here = self.shard;
         let trails = |f: &Flow| !f.orphan && f.back.shard != here && f.back.shard != from;
         let same = |f: &Flow| f.token == origin.token && f.relay == origin.relay && (!f.queue.is_empty() || trails(f));
-        let earlier = flows.iter().rev().copied().find(|f| self.flows.get(*f).is_some_and(same))?;
-        let flow = self.flows.get_mut(earlier)?;
-        flow.followed = true;
-        if trails(flow) && !std::mem::replace(&mut flow.trailing, true) {
-            let shard = flow.back.shard;
-            self.post_barrier(shard, earlier);
+        let known = |id: &FlowId| self.flows.get(*id).is_some_and(same);
+        let all: Vec<FlowId> = link.flows.iter().copied().filter(known).collect();
+        for id in &all {
+            let Some(flow) = self.flows.get_mut(*id) else { continue };
+            flow.followed = true;
+            if trails(flow) && !std::mem::replace(&mut flow.trailing, true) {
+                let shard = flow.back.shard;
+                self.post_barrier(shard, *id);
+            }
         }
-        Some(earlier)
+        all.last().copied()
     }
 
     /// All that was posted for this flow before somebody followed it is there.
@@ -218,15 +221,18 @@ impl Relay {
         }
     }
 
-    /// This flow is empty or gone: whoever waits for it goes on.
+    /// This flow is empty or gone: whoever waits for it goes on, or waits for another one that came before it.
     pub(super) fn let_follow(&mut self, id: FlowId, link: LinkId) {
         let flows = self.links.get(link).map(|l| l.flows.clone()).unwrap_or_default();
-        for follower in flows {
-            if let Some(flow) = self.flows.get_mut(follower)
-                && flow.after == Some(id)
-            {
-                flow.after = None;
-                self.wake(follower);
+        for (at, follower) in flows.iter().enumerate() {
+            let Some(flow) = self.flows.get(*follower).filter(|f| f.after == Some(id)) else { continue };
+            let before = |f: &Flow| f.token == flow.token && f.relay == flow.relay && f.followed && !f.lets_follow();
+            let next = flows[..at].iter().rfind(|f| **f != id && self.flows.get(**f).is_some_and(before)).copied();
+            if let Some(flow) = self.flows.get_mut(*follower) {
+                flow.after = next;
+            }
+            if next.is_none() {
+                self.wake(*follower);
             }
         }
     }

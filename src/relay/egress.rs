@@ -232,7 +232,7 @@ impl Relay {
         if pending.is_some() && report == FailureReport::Yes {
             flow.awaited += 1;
         }
-        flow.open = Some(OpenPart { tid, guard: EndLineGuard::new(tid), start, written: 0 });
+        flow.open = Some(OpenPart { tid, guard: EndLineGuard::new(tid), start, written: 0, opened: now });
         if !whole {
             if let Some(link) = self.links.get_mut(id) {
                 link.egress.open = Some(flow_id);
@@ -282,8 +282,8 @@ impl Relay {
         }
         if there == 0 {
             let ended = chunk.end.is_some() && chunk.buffered == 0;
-            let stalled =
-                waiting && part.written > 0 && (part.written >= SMALL || now.since(flow.last_input) >= stall) && !ended;
+            let gives_way_at = flow.gives_way_at(stall).unwrap_or(now);
+            let stalled = waiting && part.written > 0 && (part.written >= SMALL || now >= gives_way_at) && !ended;
             if ended {
                 self.end_chunk(id, flow_id, now, out);
             } else if full || chunk.end.is_some() || stalled {
@@ -291,8 +291,7 @@ impl Relay {
                 self.end_part(id, flow_id, Flag::More, now, out);
             } else {
                 if waiting {
-                    let at = flow.last_input + stall;
-                    self.arm(id, at);
+                    self.arm(id, gives_way_at);
                 }
                 return false;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -23,7 +24,11 @@ pub(super) type FlowId = Key<Flow>;
 pub(super) const SLICE_OVERHEAD: usize = 96;
 
 /// A receiver that has answered within this time is behind, not silent.
-const ANSWERING: std::time::Duration = std::time::Duration::from_secs(1);
+const ANSWERING: Duration = Duration::from_secs(1);
+
+/// A part that has not 2048 octets after so many stalls gives way though octets still drip in: whoever sends one at a time
+/// would hold a shared link for minutes.
+const TRICKLE: u32 = 4;
 
 /// A chunk as it came, on its way out in one or more parts.
 pub(super) struct Queued {
@@ -72,6 +77,7 @@ pub(super) struct OpenPart {
     pub(super) guard: crate::msrp::EndLineGuard,
     pub(super) start: u64,
     pub(super) written: u64,
+    pub(super) opened: Moment,
 }
 
 /// The receiving half of a way.
@@ -182,6 +188,12 @@ impl Flow {
     /// RFC 4975 7.1.1: no chunks of our making under 2048 octets but the last, so the parts are of equal size.
     fn equal_part(&self, octets: u64) -> u64 {
         octets.div_ceil(octets.div_ceil(self.max_part))
+    }
+
+    /// When the part on the wire gives way to whatever else has to leave: its sender pauses, or trickles.
+    pub(super) fn gives_way_at(&self, stall: Duration) -> Option<Moment> {
+        let part = self.open.as_ref()?;
+        Some((self.last_input + stall).min(part.opened + stall * TRICKLE))
     }
 
     /// Octets that the part on the wire takes next: never so many that a rest under 2048 octets is left for a part of its

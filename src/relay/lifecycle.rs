@@ -432,7 +432,7 @@ impl Relay {
             }
             // A part that is on the wire is settled with the link's transactions.
             if chunk.end.is_none() {
-                self.await_rest(back, pending, behind);
+                self.await_rest(back, pending, behind, false);
             }
             self.all_parts_out(pending, now);
         }

@@ -190,8 +190,8 @@ pub(super) enum Frame {
 pub(super) enum Waiting {
     /// A credential store is asked.
     Account { ticket: u64, attempt: Box<AuthAttempt>, until: Moment },
-    /// The home shard of a token is asked about this chunk.
-    Admission { source: SourceId, head: Head, has_body: bool, may_move: bool, until: Moment },
+    /// The home shard of a token is asked about this chunk; `home` if the token that it came for is at home here.
+    Admission { source: SourceId, head: Head, has_body: bool, may_move: bool, home: bool, until: Moment },
     /// The other side of an anchor is not there yet, or its answer is not; `ready` when that has changed.
     Anchor { held: Box<Held>, ready: bool, until: Moment },
 }

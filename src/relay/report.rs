@@ -14,7 +14,7 @@ use super::short::Short;
 use super::source::{Failure, Poisoned, SourceId, SourceRef, Target, poisons};
 use super::timer::Owner;
 use crate::moment::Moment;
-use crate::msrp::{FailureReport, Flag, Kind, Method, Path, Scheme, Status, Tid, Uri, report};
+use crate::msrp::{ByteRange, FailureReport, Flag, Kind, Method, Path, Scheme, Status, Tid, Uri, report};
 use crate::planted::{Bug, on};
 
 /// How long a count of what a link feeds is good.
@@ -153,7 +153,7 @@ impl Relay {
             if let Some(p) = chunk.pending {
                 dropped.push((p, first, behind, on_wire));
                 if chunk.end.is_none() {
-                    arriving = Some((p, behind));
+                    arriving = Some((p, behind, chunk.written > 0));
                 }
             }
             chunk.buffered = 0;
@@ -203,8 +203,8 @@ impl Relay {
         if running {
             self.counts.aborts += 1;
         }
-        if let Some((pending, behind)) = arriving {
-            self.await_rest(back, pending, behind);
+        if let Some((pending, behind, begun)) = arriving {
+            self.await_rest(back, pending, behind, begun);
         }
         for (pending, first, behind, on_wire) in dropped {
             let tell_at = now + self.settings.limits.report_grace;
@@ -293,7 +293,12 @@ impl Relay {
         let Some(source) = self.sources.get_mut(id) else { return };
         let link = source.link;
         let message = failure.message.as_ref().map(Short::as_bytes);
-        let same = |d: &&mut Failure| d.status == failure.status && d.message.as_ref().map(Short::as_bytes) == message;
+        // Of the octets between two that failed nothing is known yet, or something else was told.
+        let behind = |range: &ByteRange| range.end.map_or(range.start, |end| end + 1);
+        let (start, end) = (failure.range.start, behind(&failure.range));
+        let touches = |d: &Failure| d.range.start <= end && start <= behind(&d.range);
+        let alike = |d: &Failure| d.status == failure.status && d.message.as_ref().map(Short::as_bytes) == message;
+        let same = |d: &&mut Failure| alike(d) && touches(d);
         // Chunks of a message fail one after the other.
         let room = source.deferred.len() < DEFERRED;
         match source.deferred.iter_mut().rev().take(8).find(same) {

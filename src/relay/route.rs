@@ -326,9 +326,12 @@ impl Relay {
         self.settings.authorities.iter().any(|a| Some(a.port) == uri.port() && uri.host_is(&a.host))
     }
 
-    /// IOP-14: a session in use does not expire under a client that named no Expires, unless configured otherwise.
+    /// IOP-14: a session in use does not expire under a client that named no Expires, unless configured otherwise. In use by
+    /// whoever sends to its owner, or by an owner who sends to others and hears nothing.
     pub(super) fn outlives(&self, session: &super::session::Session) -> bool {
-        !session.expires_named && !self.settings.auth.expire_live_sessions && !session.far.is_empty()
+        let abroad = || session.guests.iter().any(|g| g.flow.is_some_and(|f| self.flows.contains(f)));
+        let used = !session.far.is_empty() || !session.ways.is_empty() || abroad();
+        used && !session.expires_named && !self.settings.auth.expire_live_sessions
     }
 
     /// To-owner: the far side is pinned (RLY-92), the next hop is the owner whatever the path says behind the token.

@@ -80,7 +80,7 @@ impl Relay {
         let flow = |f: &FlowId| self.flows.get(*f);
         let held = link.egress.holding.iter().filter_map(flow).map(|f| f.hold_until).min();
         let open = link.egress.open_flow().and_then(|f| self.flows.get(f));
-        let give_way = open.map(|f| f.last_input + stall).filter(|at| *at > now);
+        let give_way = open.and_then(|f| f.gives_way_at(stall)).filter(|at| *at > now);
         let at = [held, give_way].into_iter().flatten().fold(link.look_at, Moment::min);
         if at < Moment::FAR {
             self.arm_soon(id, at.max(now + LEAST));

@@ -80,7 +80,8 @@ impl Relay {
         // A way was admitted for one spelling of the token URI; another spelling is admitted anew.
         let same = |s: &SourceId| self.sources.get(*s).is_some_and(|s| *s.token_uri == *own);
         let way = ways.iter().find(|w| w.from == here && *w.next == *next && same(&w.source))?;
-        if way.inner.is_some_and(|t| !self.sessions.contains_key(&t)) {
+        let lives = |t: TokenId| self.sessions.get(&t).is_some_and(|s| s.expires > now || self.outlives(s));
+        if way.inner.is_some_and(|t| !lives(t)) {
             return None;
         }
         let source = way.source;

@@ -106,7 +106,7 @@ impl World {
         self.calls[call] = Call { shard, anchor: Some(reserved.anchor), ..Call::new(home, session) };
         for (n, uri) in reserved.uris.iter().enumerate() {
             self.talks[session].tokens[n] = vec![text(uri)];
-            self.model.leg_uri(home, call, n, &text(uri), now.as_nanos());
+            self.model.leg_uri(home, call, n, &text(uri));
         }
         self.stats.add(Count::Anchor);
         self.ready(Task::Shard(home, shard));
@@ -142,7 +142,7 @@ impl World {
         let Some(Ok(uri)) = self.relay(home, shard).map(|r| r.renew_leg(anchor, side(n), now)) else { return false };
         self.stats.add(Count::Renewal);
         self.ready(Task::Shard(home, shard));
-        self.model.leg_uri(home, call, n, &text(&uri), now.as_nanos());
+        self.model.leg_uri(home, call, n, &text(&uri));
         if keep {
             self.talks[session].tokens[n] = vec![text(&uri)];
             return self.set_leg(call, n);

@@ -23,12 +23,12 @@ impl World {
         }
     }
 
-    /// Between persons: what was accepted and of which nothing was told is there, unless a relay lost its memory or a link
-    /// between relays broke.
+    /// Between persons: what was accepted and of which nothing was told is there, unless a relay lost its memory, a link
+    /// between relays broke, or the token ended by which the sender would have been told.
     pub fn check_ends(&mut self) {
         use crate::stats::Count;
         let harmless = [Count::Restart, Count::ShutDown, Count::PeerReset].iter().all(|c| self.stats.of(*c) == 0);
-        if harmless && let Some((id, what)) = self.model.book.conclude(|_| true) {
+        if harmless && let Some((id, what)) = self.model.book.conclude(|id| self.model.way_back_lasted(id)) {
             self.model.fail(Rule::Signal, format!("{id}: {what}"));
         }
     }

@@ -32,6 +32,8 @@ impl World {
             Fault::ShutDown(node) => self.shut_down(node),
             Fault::Leap(node, time) => {
                 self.nodes[node].skew += time * MILLI;
+                // What waited for a moment has waited for long by its clock.
+                self.model.disturbed(node, self.now + self.nodes[node].skew);
                 self.stats.add(Count::Leap);
                 true
             }

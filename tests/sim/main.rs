@@ -156,6 +156,7 @@ fn one_seed() {
     let kept = std::env::var("SIM_KEEP").ok();
     let kept = kept.map(|list| shrink::read_list(&list).unwrap_or_else(|| panic!("SIM_KEEP is a list of numbers")));
     let plan = plan.keep(|i| kept.as_ref().is_none_or(|k| k.contains(&i)));
+    println!("{:?}", plan.shape);
     let (lines, end) = match play(seed, plan, true) {
         Ok(report) => (report.lines, format!("went well: {}", report.stats)),
         Err(f) => (f.lines, format!("{:?} after {:.3} s: {}", f.rule, f.at, f.what)),

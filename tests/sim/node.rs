@@ -296,7 +296,7 @@ impl World {
             if pipe.fin && pipe.is_empty() && !self.wires[wire].ends[side].finished {
                 self.wires[wire].ends[side].finished = true;
                 self.trace.note("eof", &[node as u64, end as u64]);
-                self.model.finished(node, end, now.as_nanos());
+                self.model.finished(node, end);
                 if let Some(relay) = self.relay(node, shard) {
                     relay.handle_eof(id, now);
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Lines that are kept.
+/// Lines that are kept, unless `SIM_LINES` names another number.
 const TAIL: usize = 6000;
 
 /// The trace of one run.
@@ -10,13 +10,15 @@ const TAIL: usize = 6000;
 pub struct Trace {
     hash: u64,
     lines: Option<VecDeque<String>>,
+    kept: usize,
     now: u64,
 }
 
 impl Trace {
     /// With lines, or with the hash alone.
     pub fn new(lines: bool) -> Trace {
-        Trace { hash: 0xcbf2_9ce4_8422_2325, lines: lines.then(VecDeque::new), now: 0 }
+        let kept = crate::wish("SIM_LINES").map_or(TAIL, |n| n as usize);
+        Trace { hash: 0xcbf2_9ce4_8422_2325, lines: lines.then(VecDeque::new), kept, now: 0 }
     }
 
     /// The time from now on, in nanoseconds.
@@ -48,7 +50,7 @@ impl Trace {
     pub fn say(&mut self, line: impl FnOnce() -> String) {
         let now = self.now;
         if let Some(lines) = &mut self.lines {
-            if lines.len() >= TAIL {
+            if lines.len() >= self.kept {
                 lines.pop_front();
             }
             lines.push_back(format!("{:>12.6} {}", now as f64 / 1e9, line()));

@@ -56,6 +56,9 @@ pub struct Pipe {
     /// With the time when it came.
     pub arrived: VecDeque<(u64, Vec<u8>)>,
     within: usize,
+    /// It was full and has not been read to its half: as TCP does, it takes nothing rather than an octet at a time (RFC 9293
+    /// section 3.8.6.2).
+    full: bool,
     last: u64,
     /// Nothing arrives before this.
     pub stalled_until: u64,
@@ -72,14 +75,16 @@ impl Pipe {
             flight: VecDeque::new(),
             arrived: VecDeque::new(),
             within: 0,
+            full: false,
             last: 0,
             stalled_until: 0,
             fin: false,
         }
     }
 
+    /// Octets that it takes now.
     pub fn free(&self) -> usize {
-        self.room.saturating_sub(self.within)
+        if self.full { 0 } else { self.room.saturating_sub(self.within) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -92,6 +97,7 @@ impl Pipe {
         let at = (now + self.latency).max(self.last).max(self.stalled_until) + busy;
         self.last = at;
         self.within += octets.len();
+        self.full |= self.within >= self.room;
         self.flight.push_back((at, octets));
         at
     }
@@ -119,6 +125,7 @@ impl Pipe {
             }
         }
         self.within -= out.len();
+        self.full &= self.within > self.room / 2;
         out
     }
 
@@ -126,7 +133,7 @@ impl Pipe {
     pub fn clear(&mut self) {
         self.flight.clear();
         self.arrived.clear();
-        self.within = 0;
+        (self.within, self.full) = (0, false);
     }
 }
 

@@ -58,19 +58,26 @@ impl Relay {
         let may_move = asker.at_rest && asker.relay.is_none();
         let ask = Ask { asker: asker.clone(), source, wanted, head: detached, may_move, passed: 0 };
         self.post(shard, Content::Admit(ask));
-        let until = now + PATIENCE;
+        let (until, home) = (now + PATIENCE, self.sessions.contains_key(&place.token));
         if let Some(link) = self.links.get_mut(id) {
-            link.waiting = Some(Waiting::Admission { source, head: head.clone(), has_body, may_move, until });
+            link.waiting = Some(Waiting::Admission { source, head: head.clone(), has_body, may_move, home, until });
         }
         self.arm(id, until);
     }
 
     /// The request that waits for this source's admission.
     fn take_waiting(&mut self, source: SourceId) -> Option<(LinkId, Head, bool)> {
-        let id = self.sources.get(source)?.link;
+        let (id, token) = self.sources.get(source).map(|s| (s.link, s.token))?;
         let link = self.links.get_mut(id)?;
         match link.waiting.take() {
-            Some(Waiting::Admission { source: s, head, has_body, .. }) if s == source => Some((id, head, has_body)),
+            Some(Waiting::Admission { source: s, head, has_body, home, .. }) if s == source => {
+                // A session that ends while another shard is asked has no way yet by which it could tell.
+                let ended = home && !self.sessions.contains_key(&token);
+                if let Some(source) = self.sources.get_mut(source) {
+                    source.session_over |= ended;
+                }
+                Some((id, head, has_body))
+            }
             other => {
                 link.waiting = other;
                 None

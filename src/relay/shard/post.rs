@@ -47,7 +47,7 @@ impl Lost {
     /// The accepted SEND that is kept open for what still comes.
     pub(in super::super) fn failing(&self) -> Option<PendingId> {
         match &self.fate {
-            Fate::Failing(pending) => Some(*pending),
+            Fate::Failing { pending, .. } => Some(*pending),
             Fate::Refused(_) => None,
         }
     }
@@ -56,8 +56,8 @@ impl Lost {
 enum Fate {
     /// It was never queued.
     Refused(Failure),
-    /// It was, and this record is kept open for it.
-    Failing(PendingId),
+    /// It was, and this record is kept open for it; `begun` if octets of it have left.
+    Failing { pending: PendingId, begun: bool },
 }
 
 impl Relay {
@@ -286,7 +286,7 @@ impl Relay {
     }
 
     pub(super) fn take_posted_end(&mut self, from: u16, flow: FlowId, source: SourceId, flag: Flag, now: Moment) {
-        if !self.tell_lost(from, source, now) {
+        if !self.tell_lost(from, source, true, now) {
             self.push_end(flow, flag, now);
         }
     }
@@ -301,11 +301,12 @@ impl Relay {
         now: Moment,
     ) {
         self.abort_message(flow, message.as_ref().map(Short::as_bytes), status, now);
-        self.tell_lost(from, source, now);
+        self.tell_lost(from, source, false, now);
     }
 
-    /// All of a chunk that was lost has come. False when the chunk that ends was not.
-    fn tell_lost(&mut self, from: u16, source: SourceId, now: Moment) -> bool {
+    /// All of a chunk that was lost has come; `whole` if its sender has ended it, not its source. False when the chunk that
+    /// ends was not lost.
+    fn tell_lost(&mut self, from: u16, source: SourceId, whole: bool, now: Moment) -> bool {
         if self.lost.is_empty() {
             return false;
         }
@@ -317,9 +318,14 @@ impl Relay {
                 failure.range.total = failure.range.total.filter(|t| *t >= end);
                 self.tell_failed(SourceRef { shard: from, source }, failure, now);
             }
-            Fate::Failing(pending) => {
-                if let Some(failed) = self.pendings.get_mut(pending).and_then(|p| p.failed.as_mut()) {
-                    failed.behind = failed.behind.max(behind);
+            Fate::Failing { pending, begun } => {
+                if let Some(p) = self.pendings.get_mut(pending) {
+                    if let Some(failed) = &mut p.failed {
+                        failed.behind = failed.behind.max(behind);
+                    }
+                    // Nothing was missing but its end: the answers to its octets say what became of them.
+                    let nothing = p.failed.is_some_and(|f| f.first == f.behind);
+                    p.failed = p.failed.filter(|_| !(whole && begun && nothing));
                 }
                 self.settle_silently(pending, now);
             }
@@ -329,13 +335,13 @@ impl Relay {
 
     /// A chunk of which more comes has failed at its flow. Its source here drops the rest; of one elsewhere the rest may be
     /// under way already, and belongs to what has failed.
-    pub(in super::super) fn await_rest(&mut self, back: SourceRef, pending: PendingId, behind: u64) {
+    pub(in super::super) fn await_rest(&mut self, back: SourceRef, pending: PendingId, behind: u64, begun: bool) {
         if back.shard == self.shard {
             return;
         }
         if let Some(p) = self.pendings.get_mut(pending) {
             p.open_parts += 1;
-            self.lost.insert((back.shard, back.source), Lost { fate: Fate::Failing(pending), behind });
+            self.lost.insert((back.shard, back.source), Lost { fate: Fate::Failing { pending, begun }, behind });
         }
     }
 

@@ -313,6 +313,21 @@ fn iop_14_token_in_use_outlives_a_client_that_named_no_time() {
     assert_eq!(s.codes(&tid), [481], "an unbound one does expire");
 }
 
+/// Nobody sends to her: what she sends through her token is use enough.
+#[test]
+fn iop_14_token_that_its_owner_alone_uses_is_in_use() {
+    const OLGA: &str = "msrps://olga.example:4000/o;tcp";
+    let mut s = Scene::new();
+    let olga = s.net.client(0);
+    let inner = s.net.auth(olga, OLGA, &[]);
+    let path = [&*s.token.clone(), &inner, OLGA];
+    for id in ["m1", "m2"] {
+        let tid = s.ines_writes(&Request::send(&path, INES).id(id).body("x"));
+        assert_eq!(s.codes(&tid), [200], "{id}");
+        s.net.seconds(4000);
+    }
+}
+
 /// CORE-84, RLY-35
 #[test]
 fn rly_35_tokens_die_with_the_connection() {

@@ -310,6 +310,28 @@ fn rly_54_more_than_fifty_reports_a_second_are_put_together() {
     assert_eq!(s.reports()[50], (400, "501-800/1000".to_owned()));
 }
 
+/// RLY-54: what lies between two that failed may be confirmed yet.
+#[test]
+fn rly_54_reports_that_do_not_touch_are_not_put_together() {
+    let mut s = Scene::new().tomas_answers(Answer::Nothing);
+    let chunk = |i: u64| {
+        let send = s.send().id("m1").range(&format!("{}-{}/1000", i * 10 + 1, i * 10 + 10));
+        send.body(pattern(10)).flag('+').octets()
+    };
+    let all: Vec<u8> = (0..60).flat_map(chunk).collect();
+    s.net.write(s.ines, all);
+    let tomas = s.tomas();
+    let frames = s.net.ends[tomas].sends().into_iter().filter(|f| f.message() == "m1").cloned().collect::<Vec<_>>();
+    for (i, frame) in frames.iter().enumerate() {
+        let code = if i == 54 { 200 } else { 400 };
+        s.net.ends[tomas].answer_to(frame, code);
+    }
+    s.net.seconds(3);
+    let reports = s.reports();
+    assert_eq!(reports.len(), 52);
+    assert_eq!(reports[50..], [(400, "501-540/1000".to_owned()), (400, "551-600/1000".to_owned())]);
+}
+
 /// CORE-105, RLY-68, RLY-73, ADV-R11, ADV-R13
 #[test]
 fn rly_73_response_on_another_connection_changes_nothing() {

@@ -77,6 +77,26 @@ fn rly_86_stalled_sender_frees_a_shared_link() {
     assert_eq!(s.net.ends[tomas].content("m1"), pattern(5000));
 }
 
+/// RLY-86: no pause of hers is long enough to count as one.
+#[test]
+fn rly_86_trickling_sender_frees_a_shared_link() {
+    let (mut s, other, token) = shared_link();
+    let tomas = s.tomas();
+    let send = s.send().id("m1").range("1-*/5000").body("");
+    s.net.write(s.ines, [send.head(), pattern(5000)[..10].to_vec()].concat());
+    s.net.millis(15);
+    let r = olga(&token).id("o1").body("quick");
+    s.net.write(other, r.octets());
+    for at in 10..15 {
+        assert!(!s.net.ends[tomas].sends().iter().any(|f| f.message() == "o1"), "a part of 2048 octets comes first");
+        s.net.write(s.ines, pattern(5000)[at..=at].to_vec());
+        s.net.millis(40);
+    }
+    assert!(s.net.ends[tomas].sends().iter().any(|f| f.message() == "o1"), "but not for ever");
+    s.net.write(s.ines, [pattern(5000)[15..].to_vec(), send.end()].concat());
+    assert_eq!(s.net.ends[tomas].content("m1"), pattern(5000));
+}
+
 #[test]
 fn a_chunk_whose_octets_have_all_left_needs_no_part_that_says_so() {
     let (mut s, other, token) = shared_link();

@@ -44,6 +44,7 @@ impl Model {
                         from: head.from.clone(),
                         chunk: None,
                         expires_named: head.line("Expires").is_some(),
+                        came: now,
                     });
                 }
                 link.arriving_whole = Some(Passing {
@@ -109,6 +110,7 @@ impl Model {
             from: head.from.clone(),
             chunk: Some((id, at)),
             expires_named: false,
+            came: now,
         });
     }
 
@@ -141,7 +143,7 @@ pub(super) fn line(head: &Head) -> String {
         Kind::Request(method) => method.clone(),
         Kind::Response(code) => code.to_string(),
     };
-    let more: Vec<String> = ["Message-ID", "Byte-Range", "Failure-Report", "Status"]
+    let more: Vec<String> = ["Message-ID", "Byte-Range", "Failure-Report", "Status", "Use-Path", "Expires"]
         .iter()
         .filter_map(|n| head.line(n))
         .map(str::to_owned)

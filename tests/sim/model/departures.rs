@@ -239,7 +239,7 @@ impl Model {
             return self.fail(Rule::Headers, format!("relay {node}: paths of the answer to {}", head.tid));
         }
         if request.method == "AUTH" && request.to.len() == 1 && code == 200 {
-            self.token_given(node, end, head, request.expires_named, now);
+            self.token_given(node, end, head, (request.expires_named, request.came), now);
         }
         if let Some((id, chunk)) = request.chunk {
             self.send_is_answered(node, &id, chunk, code, now);

@@ -129,6 +129,7 @@ struct Request {
     from: Vec<String>,
     chunk: Option<(String, usize)>,
     expires_named: bool,
+    came: u64,
 }
 
 /// A request that passes whole, seen coming in.
@@ -283,7 +284,7 @@ impl Model {
     }
 
     /// The other end will send nothing more.
-    pub fn finished(&mut self, node: usize, end: EndRef, now: u64) {
+    pub fn finished(&mut self, node: usize, end: EndRef) {
         let n = &mut self.nodes[node];
         let Some(link) = n.links.get_mut(&end) else { return };
         link.finished = true;
@@ -292,7 +293,6 @@ impl Model {
         {
             passage.chunks[chunk].cut = true;
         }
-        let _ = now;
     }
 
     /// The relay reads a link, or does not.

@@ -16,7 +16,10 @@ const SLACK: u64 = 20_000_000;
 
 /// A link that is to close has this long for its last frames, in nanoseconds.
 const FLUSH: u64 = 5_500_000_000;
+/// What has been read waits for a look-up so long at most.
+const UNSEEN: u64 = 10_000_000_000;
 const PREMATURE: &str = "before the time for its answer was over";
+const CONFIRMED: &str = "though all of it was confirmed";
 
 /// What is right only if one of these links goes.
 pub(super) struct Suspect {
@@ -77,18 +80,25 @@ impl Model {
             [] => return self.fail(Rule::Signal, wrong("which is no range of one that came")),
             [only] => vec![only],
             _ => {
-                let good = |i: &&usize| self.why_not(node, passage, **i, code, now).is_none();
-                vec![candidates.iter().find(good).copied().unwrap_or(candidates[0])]
+                // A chunk without an octet touches those beside it: it is the one that is meant if it is there.
+                let exact = |i: usize| (passage.chunks[i].start, passage.chunks[i].start + passage.chunks[i].len);
+                let other = |i: &usize| exact(*i) != (first, behind);
+                let wrong = |i: &usize| self.why_not(node, passage, *i, now).is_some();
+                let told = |i: &usize| !passage.chunks[*i].reports.is_empty();
+                candidates.into_iter().min_by_key(|i| (other(i), told(i), wrong(i))).into_iter().collect()
             }
         };
         let previous = passage.chunks[found[0]].link;
         if let [only] = found[..]
-            && let Some(what) = self.why_not(node, passage, only, code, now)
+            && let Some(what) = self.why_not(node, passage, only, now)
         {
-            // Unless it is about to close a link on which something of it went: that is seen after its last frames.
-            let links: Vec<EndRef> = passage.chunks[only].parts.iter().map(|p| passage.parts[*p].link).collect();
+            // Unless it is about to close a link on which something of it went: that is seen after its last frames. What
+            // came by that link behind the reason for its end has been read, and is not looked at.
+            let parts = || passage.chunks[only].parts.iter().map(|p| &passage.parts[*p]);
+            let unseen = what == CONFIRMED && parts().any(|p| p.answer.is_some_and(|(_, at)| now < at + UNSEEN));
+            let links: Vec<EndRef> = parts().map(|p| p.link).collect();
             let text = wrong(what);
-            if what != PREMATURE || links.is_empty() {
+            if !(what == PREMATURE || unseen) || links.is_empty() {
                 return self.fail(Rule::Signal, text);
             }
             self.suspect(node, links, now, Rule::Signal, text);
@@ -108,7 +118,7 @@ impl Model {
     }
 
     /// Why a REPORT on this chunk is wrong now.
-    fn why_not(&self, node: usize, passage: &Passage, at: usize, code: u16, now: u64) -> Option<&'static str> {
+    fn why_not(&self, node: usize, passage: &Passage, at: usize, now: u64) -> Option<&'static str> {
         let c = &passage.chunks[at];
         if c.wish == Wish::No {
             return Some("which nobody wanted to know");
@@ -139,8 +149,7 @@ impl Model {
                 return None;
             }
         }
-        let _ = code;
-        Some(if silent { PREMATURE } else { "though all of it was confirmed" })
+        Some(if silent { PREMATURE } else { CONFIRMED })
     }
 
     pub(super) fn is_open(&self, node: usize, end: EndRef) -> bool {

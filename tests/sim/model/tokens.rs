@@ -20,11 +20,22 @@ pub(super) enum Owner {
 
 pub(super) struct Token {
     owner: Owner,
+    /// When its life is over at the earliest, counted from its AUTH, and at the latest, from the 200.
+    fades: u64,
     expires: u64,
     named: bool,
     dead: Option<u64>,
     /// The accepted connection that used it from outside last, and when.
     far: Option<(EndRef, u64)>,
+}
+
+impl Token {
+    /// How it stood when a request came in.
+    fn told(&self, which: &str, came: u64) -> String {
+        let seconds = |at: u64| at as f64 / 1e9;
+        let (came, dead, expires) = (seconds(came), self.dead.map(seconds), seconds(self.expires));
+        format!("{which} was dead at {came:.6}: {:?}, dead {dead:?}, expires {expires:.6}", self.owner)
+    }
 }
 
 /// One side of an anchor: URIs that we have there, paths that its end has had, who that is.
@@ -43,13 +54,17 @@ pub(super) struct Came<'a> {
     pub(super) at: u64,
 }
 
+/// Whatever becomes of a SEND, its sender is told of it by then: an answer that does not come, on a link that nobody reads.
+const TOLD: u64 = 100_000_000_000;
+
 type Verdict = Result<(), (Rule, String)>;
 
 impl Model {
     // ---- how tokens begin and end
 
-    /// A 200 to AUTH has left: its last Use-Path entry is a token of this relay.
-    pub(super) fn token_given(&mut self, node: usize, end: EndRef, head: &Head, named: bool, now: u64) {
+    /// A 200 to AUTH has left: its last Use-Path entry is a token of this relay. `auth`: whether it named Expires, and when it
+    /// came.
+    pub(super) fn token_given(&mut self, node: usize, end: EndRef, head: &Head, auth: (bool, u64), now: u64) {
         let Some(link) = self.nodes[node].links.get(&end) else { return };
         let owner = match link.kind {
             LinkKind::Person(_) => Owner::Link(end),
@@ -58,7 +73,8 @@ impl Model {
         let uri = head.line("Use-Path").and_then(|p| p.rsplit(' ').next()).unwrap_or_default().to_owned();
         let life: u64 = head.line("Expires").and_then(|e| e.parse().ok()).unwrap_or(0);
         let dead = (!link.open).then_some(now);
-        let token = Token { owner, expires: now + life * 1_000_000_000, named, dead, far: None };
+        let ((named, came), life) = (auth, life * 1_000_000_000);
+        let token = Token { owner, fades: came + life, expires: now + life, named, dead, far: None };
         if self.nodes[node].tokens.insert(uri.clone(), token).is_some() {
             self.fail(Rule::Token, format!("relay {node} gives the same token twice"));
         }
@@ -70,12 +86,11 @@ impl Model {
     }
 
     /// A leg has this URI from now on.
-    pub fn leg_uri(&mut self, node: usize, call: usize, side: usize, uri: &str, now: u64) {
-        let _ = now;
+    pub fn leg_uri(&mut self, node: usize, call: usize, side: usize, uri: &str) {
         let n = &mut self.nodes[node];
         n.legs.entry(call).or_default()[side].uris.push(uri.to_owned());
         let owner = Owner::Leg(call, side);
-        let token = Token { owner, expires: u64::MAX, named: false, dead: None, far: None };
+        let token = Token { owner, fades: u64::MAX, expires: u64::MAX, named: false, dead: None, far: None };
         n.tokens.insert(uri.to_owned(), token);
     }
 
@@ -114,8 +129,8 @@ impl Model {
         let token = |uri: Option<&String>| uri.and_then(|u| self.nodes[node].tokens.get(u));
         let wrong = |what: &str| Err((Rule::Token, format!("relay {node}, in by {}, out by {out}: {what}", came.link)));
         let Some(first) = token(came.to.first()) else { return wrong("no such token") };
-        if !self.alive(first, came.at) {
-            return wrong("the token was dead");
+        if !self.alive(node, first, came.at) {
+            return wrong(&first.told("the token", came.at));
         }
         let (Some(from), Some(target)) = (self.kind(node, came.link), self.kind(node, out)) else {
             return wrong("by a link that is not known");
@@ -149,8 +164,8 @@ impl Model {
         } else if let Some(next) = came.to.get(1).filter(|u| host_of(u) == self.nodes[node].host) {
             hops = 2;
             let Some(inner) = self.nodes[node].tokens.get(next) else { return wrong("no such inner token") };
-            if !self.alive(inner, came.at) {
-                return wrong("the inner token was dead");
+            if !self.alive(node, inner, came.at) {
+                return wrong(&inner.told("the inner token", came.at));
             }
             if !leads_to(inner.owner) {
                 return wrong("not to the owner of the inner token");
@@ -171,9 +186,24 @@ impl Model {
         if right { Ok(()) } else { Err((Rule::Headers, format!("relay {node}: paths {:?} {:?}", head.to, head.from))) }
     }
 
-    fn alive(&self, token: &Token, at: u64) -> bool {
+    /// It lived then, or what ended it may not have been noticed: a relay that stood still reads before it looks at its clocks,
+    /// and a shard that still has a way of another's token is told by mail.
+    fn alive(&self, node: usize, token: &Token, at: u64) -> bool {
         let expires = token.named || self.expire_live;
-        token.dead.is_none_or(|dead| at <= dead) && (!expires || at <= token.expires.saturating_add(TOLERANCE))
+        let noticed = token.expires.max(self.nodes[node].disturbed).saturating_add(TOLERANCE);
+        token.dead.is_none_or(|dead| at <= dead) && (!expires || at <= noticed)
+    }
+
+    /// Each token that this message was sent with lived until all could be told of it.
+    pub fn way_back_lasted(&self, id: &str) -> bool {
+        let lasted = |n: &super::NodeModel, c: &super::Chunk| {
+            let told = c.came + TOLD;
+            let tokens = c.to.iter().filter_map(|uri| n.tokens.get(uri));
+            let expires = |t: &Token| t.named || self.expire_live;
+            tokens.into_iter().all(|t| t.dead.is_none_or(|at| at > told) && (!expires(t) || t.expires > told))
+        };
+        let mut passages = self.nodes.iter().filter_map(|n| Some((n, n.passages.get(id)?)));
+        passages.all(|(n, p)| p.chunks.iter().all(|c| lasted(n, c)))
     }
 
     /// Both ends of the way that this To-Path names, if it leads to the owner of a token that lives, by nothing that could be
@@ -188,7 +218,7 @@ impl Model {
     ) -> Option<[EndRef; 2]> {
         let n = &self.nodes[node];
         let undisturbed = n.up && !n.shutting_down && n.disturbed + QUIET <= came;
-        let living = |uri: &String| n.tokens.get(uri).filter(|t| t.dead.is_none() && t.expires > now);
+        let living = |uri: &String| n.tokens.get(uri).filter(|t| t.dead.is_none() && t.fades > now);
         let (first, inner) = (living(to.first()?)?, to.get(1).and_then(living));
         let (token, behind) = if first.owner == Owner::Link(link) { (inner?, to.get(2)) } else { (first, to.get(1)) };
         let Owner::Link(owner) = token.owner else { return None };

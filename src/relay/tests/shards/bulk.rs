@@ -216,6 +216,30 @@ fn a_bulk_link_that_breaks_fails_its_message_once_and_nothing_else() {
     w.assert_nothing_left();
 }
 
+/// It goes over in the middle of its turn: the rest of the turn is not for the shared link.
+#[test]
+fn nothing_leaves_by_the_shared_link_once_the_flow_has_gone_over() {
+    for millis in 0..30 {
+        let mut w = relays((1, 1), peer(true, true));
+        let (a, b, path) = pair(&mut w, "x", (0, 0));
+        w.ends[a].send(&path, "first", b"hello");
+        w.run(SOON);
+        w.dial_time = Duration::from_millis(millis);
+        w.lag = Duration::from_millis(5);
+        w.ends[a].send_with(&path, "file", &file(500_000), "Failure-Report: no\r\n", "1-500000/500000", '$');
+        for i in 0..20u64 {
+            let (range, flag) = (format!("{}-{}/200", i * 10 + 1, i * 10 + 10), if i < 19 { '+' } else { '$' });
+            w.ends[a].send_with(&path, "text", b"0123456789", "", &range, flag);
+        }
+        w.run(Duration::from_secs(3));
+        let came = |f: &&super::end::Frame| f.is(Method::Send) && f.message() == "text";
+        let starts = w.ends[b].frames.iter().filter(came).filter_map(|f| f.head.byte_range().map(|r| r.start));
+        let starts: Vec<u64> = starts.collect();
+        assert!(starts.is_sorted() && starts.len() == 20, "after {millis} ms: {starts:?}");
+        w.assert_nothing_left();
+    }
+}
+
 /// What has been answered may still be in a mailbox when the next part comes by another link.
 #[test]
 fn a_bulk_link_does_not_overtake_what_waits_in_a_mailbox() {

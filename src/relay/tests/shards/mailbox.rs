@@ -132,6 +132,37 @@ fn a_refusal_ends_the_running_chunk_and_frees_its_credit() {
     w.assert_nothing_left();
 }
 
+/// Its end-line becomes `#` when an earlier chunk of the message is refused; but for that all of it has been delivered.
+#[test]
+fn a_chunk_whose_octets_are_all_confirmed_is_not_reported_for_its_message() {
+    for (delay, pause) in [(None, 0), (Some(LATE), 0), (Some(LATE), 1), (Some(LATE), 2)] {
+        let (mut w, [(a, ab), (b, _)]) = pair(delay);
+        w.ends[b].answer = None;
+        w.ends[a].send_with(&ab, "m1", &[b'x'; 5000], "", "1-5000/9000", '+');
+        let tid = w.ends[a].send_with(&ab, "m1", &[b'y'; 4000], "", "5001-*/9000", '$');
+        let end = format!("\r\n-------{tid}$\r\n").into_bytes();
+        let open = w.ends[a].outbox.len() - end.len();
+        w.ends[a].outbox.truncate(open);
+        w.run(SOON);
+        let part = |w: &World, n: usize| {
+            let mut parts = w.ends[b].frames.iter().filter(|f| f.message() == "m1");
+            parts.nth(n).map(|f| f.head.clone())
+        };
+        let first = part(&w, 0).expect("the first chunk");
+        w.ends[a].outbox.extend_from_slice(&end);
+        w.run(Duration::from_millis(pause));
+        w.ends[b].respond(&first, Status::TOO_LARGE);
+        w.run(SOON);
+        let second = part(&w, 1).expect("the second chunk");
+        w.ends[b].respond(&second, Status::OK);
+        w.run(Duration::from_secs(5));
+        assert_eq!(w.ends[a].status_of(&tid), Some(200), "{delay:?}");
+        let range = ByteRange { start: 1, end: Some(5000), total: Some(9000) };
+        assert_eq!(w.ends[a].reports("m1"), [(413, Some(range))], "{delay:?} after {pause} ms");
+        w.assert_nothing_left();
+    }
+}
+
 #[test]
 fn a_sender_that_vanishes_or_gives_up_ends_its_chunk_with_an_abort() {
     let (mut w, [(a, ab), (b, _)]) = pair(Some(LATE));
@@ -195,6 +226,26 @@ fn a_session_that_ends_refuses_the_next_chunk_of_a_far_side_elsewhere() {
     w.run(Duration::from_secs(200));
     let left = w.shard(0, 1).remains();
     assert!(left.iter().all(|(kind, _)| matches!(*kind, "links" | "peer relays" | "deadlines")), "{left:?}");
+    w.assert_nothing_left();
+}
+
+/// The way that is granted then must not outlive the token: nobody would tell of its end any more.
+#[test]
+fn a_token_that_ends_while_another_shard_is_asked_serves_nothing_more() {
+    let mut w = World::with_shards(5, 2);
+    let (b, token) = w.busy_client("b.example", 0, 0);
+    let (a, own) = w.busy_client("a.example", 0, 1);
+    w.delay = Some(LATE);
+    let to = format!("{own} {token} {}", w.ends[b].uri);
+    w.ends[a].send(&to, "m1", b"hello");
+    w.run(LATE / 2);
+    let now = w.now;
+    w.shard(0, 1).end_sessions_of(|_| true, now);
+    w.run(SOON);
+    let tid = w.ends[a].send(&to, "m2", b"hello?");
+    w.run(SOON);
+    assert_eq!(w.ends[a].status_of(&tid), Some(481));
+    assert!(w.ends[b].message("m1").is_none() && w.ends[b].message("m2").is_none());
     w.assert_nothing_left();
 }
 
