@@ -78,8 +78,10 @@ impl Relay {
                 && let Some(l) = self.links.get_mut(far.link.link)
             {
                 l.far_of.retain(|t| t != token);
+                l.legs.retain(|(leg, _)| leg != token);
             }
         }
+        self.end_legs_by(token, &session.owner, now);
         if let Owner::Leg(anchor, side) = session.owner {
             // The record is the anchor's.
             self.leave_leg(anchor, side, token, &session.tally);
