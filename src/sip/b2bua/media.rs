@@ -229,7 +229,11 @@ impl Media {
             let anchored = self.lines.get(index).and_then(|l| l.anchor.as_ref());
             let earlier = before.as_ref().filter(|_| anchored.is_some());
             let earlier = earlier.and_then(|d| MessageSection::parse(d, index, &rules.limits).ok());
-            lines.push(match line {
+            // A session that has a URI of ours on its other leg goes on with it, whoever is its end's relay now.
+            let relayed = matches!(line, Offered::Left(sdp::Mode::Relayed)) && anchored.is_some();
+            let section = relayed.then(|| MessageSection::parse(&now, index, &rules.limits).ok()).flatten();
+            let line = section.map_or_else(|| line.clone(), |s| Offered::Ours(sdp::Mode::Anchored, Box::new(s)));
+            lines.push(match &line {
                 Offered::Ours(_, section) => {
                     let other = rules.protocol_beyond(section.protocol);
                     let mut protocols = [section.protocol; 2];
@@ -278,10 +282,8 @@ impl Media {
         let offer = Description::parse(&exchange.heard, &limits).map_err(fault)?;
         let received = Description::parse(text, &limits).map_err(fault)?;
         let modes: Vec<sdp::Mode> = exchange.lines.iter().map(Planned::mode).collect();
-        // The other side may name its relay of ours in an answer too; whether that lives shows when we connect.
-        let of = |uri: &crate::msrp::Uri<'_>| {
-            if settings.owns(uri) { Ownership::OursUnknown } else { Ownership::Foreign }
-        };
+        // Who answers may have us as its relay; whether the session that it names lives shows when its leg has its terms.
+        let of = |uri: &crate::msrp::Uri<'_>| if settings.owns(uri) { Ownership::Ours } else { Ownership::Foreign };
         let answered = sdp::assess_answer(&sent, &modes, &received, &rules, of)?;
         let mut terms = Vec::new();
         let mut slots = Vec::with_capacity(answered.len());
