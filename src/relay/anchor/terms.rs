@@ -166,11 +166,7 @@ impl Relay {
             self.unbind_leg(token);
         }
         match (dial, before.filter(|_| stays)) {
-            (_, kept) if through.is_some() => {
-                if renewed || kept.is_none() {
-                    self.attach_leg(id, side, now);
-                }
-            }
+            (None, kept) if through.is_some() && (renewed || kept.is_none()) => self.attach_leg(id, side, now),
             (Some(_), Some(link)) if renewed => self.bind_leg(token, link),
             (Some(dial), None) => self.connect_leg(id, side, dial, now),
             _ => {}
