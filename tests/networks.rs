@@ -39,7 +39,8 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(transport: Transport, a: IpAddr, b: IpAddr) -> Scene {
+    /// By addresses, or all of it by one name, which would be good for both families: the ports tell them apart.
+    async fn new(transport: Transport, a: IpAddr, b: IpAddr, named: bool) -> Scene {
         let bob = Agent::at("bob", transport, at(b)).await;
         let param = if transport == Tcp { ";transport=tcp" } else { "" };
         let mut extra = format!("[sip]\noutbound_proxy = \"sip:{}{param};lr\"\n", bob.address());
@@ -52,10 +53,10 @@ impl Scene {
         extra += "[sip.media]\naccept_loopback = true\n";
         if networks.contains(&SIX) {
             let address = SocketAddr::new(SIX, port());
-            extra += &format!("[[listen]]\naddress = \"{address}\"\nadvertise = \"{address}\"\ntransport = \"tcp\"\n");
+            let advertise = if named { String::new() } else { format!("advertise = \"{address}\"\n") };
+            extra += &format!("[[listen]]\naddress = \"{address}\"\n{advertise}transport = \"tcp\"\n");
         }
-        // A name would be good for both families.
-        let wish = Wish { name: "127.0.0.1", extra: &extra, ..Wish::default() };
+        let wish = Wish { name: if named { "localhost" } else { "127.0.0.1" }, extra: &extra, ..Wish::default() };
         let mut relay = Relay::start(&Authority::new(), &wish);
         let ours = [a, b].map(|ip| {
             let start = at(ip).to_string();
@@ -96,18 +97,21 @@ async fn hears(at: &Endpoint) -> Vec<u8> {
 
 /// SDP-98: a chat across families, or from one network of ours to another; Bob hangs up.
 #[rstest]
-#[case::six(SIX, SIX)]
-#[case::six_and_four(SIX, FOUR)]
-#[case::four_and_six(FOUR, SIX)]
-#[case::two_networks(FOUR, OTHER)]
-#[case::one_network(OTHER, OTHER)]
+#[case::six(SIX, SIX, false)]
+#[case::six_and_four(SIX, FOUR, false)]
+#[case::four_and_six(FOUR, SIX, false)]
+#[case::six_and_four_of_one_name(SIX, FOUR, true)]
+#[case::four_and_six_of_one_name(FOUR, SIX, true)]
+#[case::two_networks(FOUR, OTHER, false)]
+#[case::one_network(OTHER, OTHER, false)]
 #[tokio::test]
 async fn each_side_is_spoken_to_in_its_network(
     #[values(Udp, Tcp)] transport: Transport,
     #[case] a: IpAddr,
     #[case] b: IpAddr,
+    #[case] named: bool,
 ) {
-    let mut scene = Scene::new(transport, a, b).await;
+    let mut scene = Scene::new(transport, a, b, named).await;
     let host = |ip: IpAddr| if ip.is_ipv6() { "[::1]" } else { "127.0.0.1" };
     let own = format!("msrp://{}:9/alice7tB2mXv9;tcp", host(a));
     let invite = scene.alice.invite("sip:bob@east.example", &msrp_sdp(&own, "active")).await;
@@ -123,13 +127,17 @@ async fn each_side_is_spoken_to_in_its_network(
         let family = if side.is_ipv6() { "c=IN IP6 " } else { "c=IN IP4 " };
         assert!(message.sdp().contains(family), "{message}");
     }
-    let place = |uri: &str| -> SocketAddr {
+    // Who resolves our name in the family of its network finds us there.
+    let place = |uri: &str, ip: IpAddr| -> SocketAddr {
         let place = uri.split("://").nth(1).and_then(|rest| rest.split('/').next()).expect("a place");
-        place.parse().expect("an address")
+        place.replace("localhost", host(ip)).parse().expect("an address")
     };
+    assert_eq!(ok.path().contains("localhost"), named);
+    let (told_a, told_b) = (place(&ok.path(), a), place(&got.path(), b));
+    assert_eq!(told_a.port() == told_b.port(), a.is_ipv6() == b.is_ipv6(), "{told_a} {told_b}");
     let bob = timeout(PATIENCE, scene.desk.accept(EndpointOptions::default())).await.expect("in time").expect("bob");
     let options = EndpointOptions { uri: Some(own), ..EndpointOptions::default() };
-    let alice = Endpoint::connect_tcp_with(place(&ok.path()), options).await.expect("the place that was named");
+    let alice = Endpoint::connect_tcp_with(told_a, options).await.expect("the place that was named");
     says(&alice, &ok.path(), "there").await;
     assert_eq!(hears(&bob).await, b"there");
     says(&bob, &got.path(), "back").await;

@@ -21,6 +21,7 @@ mod hold;
 mod news;
 mod release;
 mod terms;
+mod through;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use expects::Expects;
 pub(super) use hold::Held;
 pub use news::AnchorNews;
 pub use terms::{AnchorError, Connect, LegTerms};
+pub(super) use through::Attach;
 
 use super::arena::Key;
 use super::session::{FarLink, Owner, Session, SessionEnd, Tally, TokenId};
@@ -267,11 +269,15 @@ impl Relay {
         leg.renewal.take_if(|(t, _)| t == token);
         leg.tally.octets_to_owner += tally.octets_to_owner;
         leg.tally.messages_to_owner += tally.messages_to_owner;
+        let through = leg.terms.as_ref().and_then(|t| t.through(&self.settings));
         // Who has gone on with the link that it had comes by no other now.
-        let (token, link, over) = (leg.token, leg.link, anchor.ending.is_some());
-        let unbound = self.sessions.get(&token).is_some_and(|s| s.far.is_empty());
+        let (current, link, over) = (leg.token, leg.link, anchor.ending.is_some());
+        if let Some(owner) = through {
+            self.end_inner_ways(owner, &[*token]);
+        }
+        let unbound = self.sessions.get(&current).is_some_and(|s| s.far.is_empty());
         if let Some(link) = link.filter(|_| unbound && !over) {
-            self.bind_leg(token, link);
+            self.bind_leg(current, link);
         }
     }
 

@@ -354,10 +354,11 @@ impl Relay {
             return self.tally_abroad(source_id, received, message);
         };
         session.tally.add(from_owner, received, message);
-        // On an internal hop the other client's session counts it too.
-        let inner = session.ways.iter().find(|w| w.source == source_id).and_then(|w| w.inner);
-        if let Some(session) = inner.and_then(|token| self.sessions.get_mut(&token)) {
-            session.tally.add(false, received, message);
+        // On an internal hop the other client's session, or the leg's, counts it too.
+        let Some(inner) = self.sources.get(source_id).and_then(|s| s.inner) else { return };
+        match self.sessions.get_mut(&inner) {
+            Some(session) => session.tally.add(false, received, message),
+            None => self.tally_abroad(source_id, received, message),
         }
     }
 

@@ -236,6 +236,7 @@ impl Relay {
         let waiting = link.waiting.take();
         let owned = std::mem::take(&mut link.owned);
         let far_of = std::mem::take(&mut link.far_of);
+        link.legs.clear();
         let sources = std::mem::take(&mut link.sources);
         let flows = std::mem::take(&mut link.flows);
         let was_owner = !owned.is_empty();

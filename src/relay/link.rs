@@ -204,7 +204,7 @@ pub(super) struct Reverse {
     pub(super) origin: Box<[u8]>,
     /// URIs of ours that the response gives back.
     pub(super) hops: usize,
-    /// The request came from a leg of an anchor to this URI of ours: what goes back bears it, and the origin as To-Path.
+    /// The request came from a leg of an anchor by these URIs of ours: what goes back bears them, and the origin as To-Path.
     pub(super) leg: Option<Box<[u8]>>,
     /// An AUTH with credentials: failures count against the client (RFC 4976 section 6.3).
     pub(super) credentials: bool,
@@ -256,6 +256,8 @@ pub struct Link {
     /// Has had a token: no mere far side.
     pub(super) client: bool,
     pub(super) far_of: Vec<TokenId>,
+    /// Of those the legs of anchors whose end has us as its relay, each with the token that it is reached by.
+    pub(super) legs: Vec<(TokenId, TokenId)>,
     /// A leg of an anchor for whose other side this link has waited in vain: it does not wait again before that changes.
     pub(super) in_vain: Option<TokenId>,
     pub(super) probation: Option<Probation>,
@@ -305,6 +307,7 @@ impl Link {
             owned: Vec::new(),
             client: false,
             far_of: Vec::new(),
+            legs: Vec::new(),
             in_vain: None,
             probation: None,
             auth_failures: 0,

@@ -173,6 +173,19 @@ impl Place {
         self.leg.clone().map_or(Turn::Hops(self.hops), Turn::Leg)
     }
 
+    /// The token that the flow on this way counts for: of those that lead to a leg, the one of the leg it came in on.
+    pub(super) fn counted(&self) -> TokenId {
+        self.inner.filter(|_| self.leg.is_some()).unwrap_or(self.token)
+    }
+
+    /// The second token of an internal hop, wherever that one is at home.
+    pub(super) fn second(&self) -> Option<TokenId> {
+        match self.to {
+            Binding::Home(_, token) if self.from_owner => Some(token),
+            _ => self.inner,
+        }
+    }
+
     /// The token of which the asker is the far side.
     pub(super) fn pinned(&self) -> Option<TokenId> {
         if self.from_owner { self.inner } else { Some(self.token) }
@@ -243,7 +256,7 @@ impl Relay {
             }
         };
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
-        if session.expires <= now && !self.outlives(session) {
+        if session.expires <= now && !self.outlives(&token, session) {
             return Err(Refusal::NoSession);
         }
         // AMB-19: a token is good for the kind of connection that its scheme promises.
@@ -277,8 +290,12 @@ impl Relay {
                 }
             };
             let s = self.sessions.get(&inner).ok_or(Refusal::NoSession)?;
-            if s.expires <= now && !self.outlives(s) {
+            if s.expires <= now && !self.outlives(&inner, s) {
                 return Err(Refusal::NoSession);
+            }
+            if let Owner::Leg(anchor, side) = s.owner {
+                let place = self.admit_leg(asker, inner, (anchor, side), to, first, 1, now)?;
+                return Ok(Place { token, inner: Some(inner), from_owner: true, hops: 2, ..place });
             }
             if to.texts().nth(2).is_none() {
                 return Err(Refusal::NoSession);
@@ -291,7 +308,7 @@ impl Relay {
     }
 
     /// Finds the token that a To-Path URI of ours names.
-    fn token(&self, text: &[u8], inner: bool) -> Result<Home, Refusal> {
+    pub(super) fn token(&self, text: &[u8], inner: bool) -> Result<Home, Refusal> {
         let uri = Uri::parse(text).map_err(|_| Refusal::Bad)?;
         let token = uri.session_id().and_then(TokenId::parse);
         if let Some(token) = token
@@ -322,16 +339,17 @@ impl Relay {
         })
     }
 
-    fn is_ours_but_for_scheme(&self, uri: &Uri<'_>) -> bool {
+    pub(super) fn is_ours_but_for_scheme(&self, uri: &Uri<'_>) -> bool {
         self.settings.authorities.iter().any(|a| Some(a.port) == uri.port() && uri.host_is(&a.host))
     }
 
     /// IOP-14: a session in use does not expire under a client that named no Expires, unless configured otherwise. In use by
-    /// whoever sends to its owner, or by an owner who sends to others and hears nothing.
-    pub(super) fn outlives(&self, session: &super::session::Session) -> bool {
+    /// whoever sends to its owner, by an owner who sends to others and hears nothing, or by a leg that leads through it.
+    pub(super) fn outlives(&self, token: &TokenId, session: &super::session::Session) -> bool {
         let abroad = || session.guests.iter().any(|g| g.flow.is_some_and(|f| self.flows.contains(f)));
         let used = !session.far.is_empty() || !session.ways.is_empty() || abroad();
-        used && !session.expires_named && !self.settings.auth.expire_live_sessions
+        let lasts = !session.expires_named && !self.settings.auth.expire_live_sessions;
+        lasts && (used || self.stands_for_legs(token, session))
     }
 
     /// To-owner: the far side is pinned (RLY-92), the next hop is the owner whatever the path says behind the token.
@@ -351,10 +369,10 @@ impl Relay {
     }
 
     /// The way to a token's owner.
-    fn owner_of(&self, token: TokenId, to: Path<'_>, hops: usize) -> Result<Binding, Refusal> {
+    pub(super) fn owner_of(&self, token: TokenId, to: Path<'_>, hops: usize) -> Result<Binding, Refusal> {
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
         match &session.owner {
-            // Legs are not reached by an internal hop: our own URI is no target of an anchor.
+            // No owner of anything: who may send to a leg is admitted there.
             Owner::Leg(..) => Err(Refusal::NoSession),
             Owner::Link(link) => self.alive(*link).then_some(Binding::Link(*link)).ok_or(Refusal::NoSession),
             Owner::Relay(name) => {
@@ -497,7 +515,7 @@ impl Relay {
 }
 
 /// The shard that has a token, as far as is known here.
-enum Home {
+pub(super) enum Home {
     Here(TokenId),
     There(u16, TokenId),
 }

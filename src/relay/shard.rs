@@ -13,10 +13,12 @@ mod admission;
 mod moving;
 mod post;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::anchor::Attach;
 use super::flow::FlowId;
 use super::link::{CloseReason, LinkId};
 use super::route::{Asker, Refusal};
@@ -135,6 +137,17 @@ enum Content {
     CutFlow {
         flow: FlowId,
     },
+    // A leg of an anchor whose end has a token here: its link is asked for, and told.
+    Attach(Attach),
+    Attached {
+        leg: TokenId,
+        link: FarLink,
+        relay: Option<Arc<str>>,
+        peer: Option<SocketAddr>,
+    },
+    NotAttached {
+        leg: TokenId,
+    },
     // An anchor: a request may be tried again, what is under way of it ends, its links with it.
     Resume {
         link: LinkId,
@@ -225,6 +238,9 @@ impl Content {
             Content::CutFlow { .. } => "cut flow",
             Content::Barrier { .. } => "barrier",
             Content::Passed { .. } => "passed",
+            Content::Attach(_) => "attach",
+            Content::Attached { .. } => "attached",
+            Content::NotAttached { .. } => "not attached",
             Content::Resume { .. } => "resume",
             Content::Cut { .. } => "cut",
             Content::CloseUnused { .. } => "close unused",
@@ -270,6 +286,9 @@ impl Relay {
             Content::Barrier { flow } => self.post(from, Content::Passed { flow }),
             Content::Passed { flow } => self.take_passed(flow),
             Content::CutFlow { flow } => self.cut_flow(flow, now),
+            Content::Attach(attach) => self.take_attach(attach, now),
+            Content::Attached { leg, link, relay, peer } => self.take_attached(leg, link, relay, peer),
+            Content::NotAttached { leg } => self.take_not_attached(leg),
             Content::Resume { link } => self.take_resume(link),
             Content::Cut { link, tokens } => self.cut_link(link, &tokens, now),
             Content::CloseUnused { link } => self.close_unused(link, now),

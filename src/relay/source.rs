@@ -62,6 +62,8 @@ pub(super) struct Source {
     /// The previous hop is a relay: a REPORT may go by any link of it.
     pub(super) relay: Option<Arc<str>>,
     pub(super) token: TokenId,
+    /// The second token of an internal hop: of another client, or of a leg of an anchor.
+    pub(super) inner: Option<TokenId>,
     /// The token belongs to the sender (from-owner); otherwise the traffic is to-owner.
     pub(super) from_owner: bool,
     /// To-Path\[0\] as the sender writes it.

@@ -31,7 +31,7 @@ impl Relay {
         if session.expires > now {
             return;
         }
-        if self.outlives(session) {
+        if self.outlives(&token, session) {
             // In use by a client that never says how long (IOP-14): look again later.
             let life = std::time::Duration::from_secs(self.settings.auth.default_expires);
             if let Some(session) = self.sessions.get_mut(&token) {

@@ -38,10 +38,11 @@ impl Relay {
         Some((token, uri))
     }
 
-    /// Whether a URI of ours has a session on this shard that lives.
+    /// Whether a URI of ours that was made on this shard has a session that lives.
     pub fn knows(&self, uri: &[u8]) -> bool {
         let token = crate::msrp::Uri::parse(uri).ok().and_then(|uri| uri.session_id().and_then(TokenId::parse));
-        token.is_some_and(|token| self.sessions.contains_key(&token))
+        // A token that has moved is known where it was made until it dies.
+        token.is_some_and(|token| self.sessions.contains_key(&token) || self.redirect(&token).is_some())
     }
 
     /// Which of these anchors are not on this shard, or not any more.
@@ -77,8 +78,10 @@ impl Relay {
                 && let Some(l) = self.links.get_mut(far.link.link)
             {
                 l.far_of.retain(|t| t != token);
+                l.legs.retain(|(leg, _)| leg != token);
             }
         }
+        self.end_legs_by(token, &session.owner, now);
         if let Owner::Leg(anchor, side) = session.owner {
             // The record is the anchor's.
             self.leave_leg(anchor, side, token, &session.tally);

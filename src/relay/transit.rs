@@ -143,7 +143,7 @@ impl Relay {
             let origin = whole.head.from_path().map(|p| p.after(0)).unwrap_or_default().into();
             let (hops, leg) = match turn {
                 Turn::Hops(hops) => (*hops, None),
-                Turn::Leg(_) => (1, whole.head.to_path().and_then(|p| p.first()).map(Box::from)),
+                Turn::Leg(_) => (1, whole.head.to_path().map(|p| p.after(0).into())),
             };
             let Some(link) = self.links.get_mut(target) else { return };
             link.reverse.insert(tid, Reverse { back, tid: back_tid, origin, hops, leg, credentials, until });

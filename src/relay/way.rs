@@ -11,7 +11,6 @@ use super::link::{LinkId, Phase};
 use super::route::{Asker, Binding, Place, Refusal};
 use super::session::{TokenId, Way};
 use super::source::{Source, SourceId, SourceRef, Target};
-use super::turn::Turn;
 use super::{Output, Relay};
 use crate::moment::Moment;
 use crate::msrp::{Head, Path};
@@ -73,14 +72,14 @@ impl Relay {
         let next = to.after(1);
         let here = self.here(id);
         let ways = match self.sessions.get(&token) {
-            Some(session) if session.expires > now || self.outlives(session) => &session.ways,
+            Some(session) if session.expires > now || self.outlives(&token, session) => &session.ways,
             Some(_) => return None,
             None => self.abroad.get(&(id, token))?,
         };
         // A way was admitted for one spelling of the token URI; another spelling is admitted anew.
         let same = |s: &SourceId| self.sources.get(*s).is_some_and(|s| *s.token_uri == *own);
         let way = ways.iter().find(|w| w.from == here && *w.next == *next && same(&w.source))?;
-        let lives = |t: TokenId| self.sessions.get(&t).is_some_and(|s| s.expires > now || self.outlives(s));
+        let lives = |t: TokenId| self.sessions.get(&t).is_some_and(|s| s.expires > now || self.outlives(&t, s));
         if way.inner.is_some_and(|t| !lives(t)) {
             return None;
         }
@@ -120,12 +119,12 @@ impl Relay {
         next: &[u8],
         now: Moment,
     ) -> SourceId {
-        let source = self.new_source(id, head, place.token, place.from_owner, place.turn());
+        let source = self.new_source(id, head, place);
         let back = SourceRef { shard: self.shard, source };
         let relay = self.sources.get(source).and_then(|s| s.relay.clone());
         let bulk = self.links.get(id).is_some_and(|l| l.meta.bulk);
         let flow =
-            self.new_flow(target, back, Origin { token: place.token, relay, bulk, leg: place.leg.is_some() }, now);
+            self.new_flow(target, back, Origin { token: place.counted(), relay, bulk, leg: place.leg.is_some() }, now);
         if let Some(s) = self.sources.get_mut(source) {
             s.target = Target::Here(flow);
         }
@@ -136,14 +135,8 @@ impl Relay {
         source
     }
 
-    pub(super) fn new_source(
-        &mut self,
-        id: LinkId,
-        head: &Head,
-        token: TokenId,
-        from_owner: bool,
-        turn: Turn,
-    ) -> SourceId {
+    pub(super) fn new_source(&mut self, id: LinkId, head: &Head, place: &Place) -> SourceId {
+        let token = place.token;
         let text = |p: Option<Path<'_>>| p.map_or(&b""[..], |p| p.after(0)).to_vec();
         let relay = self.links.get(id).and_then(|l| l.relay_name().cloned());
         // What was refused before stays refused, though its way has changed.
@@ -155,10 +148,11 @@ impl Relay {
             link: id,
             relay,
             token,
-            from_owner,
+            inner: place.second(),
+            from_owner: place.from_owner,
             token_uri: head.to_path().and_then(|p| p.first()).unwrap_or_default().into(),
             from_path: text(head.from_path()).into(),
-            turn,
+            turn: place.turn(),
             target: Target::Asked,
             next_serial: 0,
             poisoned,

@@ -63,7 +63,7 @@ pub fn assess_answer<'a>(
 fn check(section: &MessageSection<'_>, rules: &Rules, ownership: Ownership) -> Result<(), SectionFault> {
     match ownership {
         Ownership::OursUnknown => Err(SectionFault::SessionUnknown),
-        // Our own address may be a private or loopback one; nobody is dialled to reach it.
+        // Our own address may be a private or loopback one; nobody is dialled to reach it (SDP-95).
         Ownership::Ours => Ok(()),
         Ownership::Foreign => rules.check(section, Connects::on_answer(section.setup)),
     }

@@ -12,8 +12,9 @@ use crate::relay::session::TokenId;
 const WAITING: usize = 16;
 
 impl Relay {
-    /// A request whose To-Path begins with our URI on a leg. That must be all of it; the first link that satisfies what the
-    /// SDP promised keeps the leg while it lives, and what it sends goes to the other leg.
+    /// A request whose To-Path leads to our URI on a leg, behind `skip` URIs of ours that have been dealt with: none, or the
+    /// one by which its end has us as its relay. Nothing may follow; the first link that satisfies what the SDP promised keeps
+    /// the leg while it lives, and what it sends goes to the other leg.
     #[cold]
     #[allow(clippy::too_many_arguments)]
     pub(in crate::relay) fn admit_leg(
@@ -26,7 +27,7 @@ impl Relay {
         skip: usize,
         now: Moment,
     ) -> Result<Place, Refusal> {
-        if skip > 0 || to.texts().nth(1).is_some() {
+        if skip > 1 || to.texts().nth(skip + 1).is_some() {
             return Err(Refusal::NoSession);
         }
         let leg = self.anchors.get(id).map(|a| a.leg(side)).ok_or(Refusal::NoSession)?;
@@ -36,6 +37,12 @@ impl Relay {
             return Err(self.wait_for_anchor(id, asker, Refusal::Unanswered));
         };
         let bound = self.sessions.get(&token).is_some_and(|s| s.far.iter().any(|f| f.link == asker.at));
+        // A URI that was replaced stays good for whom it was given to.
+        let replaced = bound && leg.token != token;
+        let by = to.first().filter(|_| skip > 0).and_then(TokenId::of_uri);
+        if !replaced && terms.through(&self.settings) != by {
+            return Err(Refusal::NoSession);
+        }
         if !bound {
             let names = asker.relay.iter().flat_map(|r| r.dns_names.iter().map(String::as_str));
             if !terms.expects.met_by(asker.fingerprints.as_deref(), names) {

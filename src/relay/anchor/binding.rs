@@ -1,6 +1,6 @@
 //! Links of legs: made by us, and lost (RFC 4975 section 5.4; RFC 6135 section 4.2.1).
 
-use super::{AnchorId, AnchorNews, Side};
+use super::{AnchorId, AnchorNews, Connect, Side};
 use crate::moment::Moment;
 use crate::msrp::{Flag, Status, Tid, end_line, request_head};
 use crate::relay::link::{CloseReason, Link, LinkId};
@@ -37,6 +37,7 @@ impl Relay {
         let Some(leg) = self.anchors.get(id).map(|a| a.leg(side)) else { return };
         let (Some(terms), Some(l)) = (&leg.terms, self.links.get(link)) else { return };
         let (peer, seen, token) = (l.meta.peer, l.meta.fingerprints.clone(), leg.token);
+        let active = terms.connect == Connect::Us;
         if !terms.expects.met_by(seen.as_deref(), names(l)) {
             return self.leg_mismatch(id, side, link, now);
         }
@@ -44,7 +45,7 @@ impl Relay {
         (leg.peer, leg.seen, leg.connect_by) = (peer, seen, None);
         self.tell(id, AnchorNews::Bound { side, peer });
         self.wake_waiting(id);
-        if !self.carries_for(link, token) {
+        if active && !self.carries_for(link, token) {
             self.greet(id, side, link);
         }
     }

@@ -11,20 +11,28 @@ use crate::relay::link::{CloseReason, Frame, LinkId, Phase};
 use crate::relay::pending::PendingId;
 use crate::relay::route::Refusal;
 use crate::relay::session::TokenId;
-use crate::relay::source::{SourceId, Target};
+use crate::relay::source::{Source, SourceId, Target};
 use crate::relay::turn::Turn;
 
 impl Relay {
     /// Ends what these tokens have under way on a link.
     pub(in crate::relay) fn cut_link(&mut self, id: LinkId, tokens: &[TokenId], now: Moment) {
         let Some(link) = self.links.get(id) else { return };
-        let ours = |s: &SourceId| self.sources.get(*s).is_some_and(|s| tokens.contains(&s.token));
+        let of_leg = |s: &Source| tokens.contains(&s.token) || s.inner.is_some_and(|t| tokens.contains(&t));
+        let ours = |s: &SourceId| self.sources.get(*s).is_some_and(of_leg);
         let sources: Vec<SourceId> = link.sources.iter().copied().filter(ours).collect();
+        // What leaves here may come from a link that is not cut: that of an end which has us as its relay.
+        let arrives = |f: &FlowId| self.flows.get(*f).is_some_and(|f| tokens.contains(&f.token));
+        let mut flows: Vec<FlowId> = link.flows.iter().copied().filter(arrives).collect();
+        for flow in &flows {
+            self.cut_flow(*flow, now);
+        }
         let mut leads_to = Vec::new();
         for source in &sources {
             match self.sources.get(*source).map(|s| (s.target, s.closed)) {
                 Some((Target::Here(flow), _)) => {
                     leads_to.extend(self.flows.get(flow).map(|f| f.link));
+                    flows.push(flow);
                     self.cut_flow(flow, now);
                 }
                 Some((Target::There { shard, flow }, false)) => self.post_cut_flow(shard, flow),
@@ -40,9 +48,9 @@ impl Relay {
             self.refuse_running(id, source, serial, Refusal::NoSession, now);
         }
         // What has left and has no answer: on this link, and where this one's chunks went.
-        self.settle_tokens(id, tokens, now);
+        self.settle_tokens(id, tokens, &flows, now);
         for link in leads_to {
-            self.settle_tokens(link, tokens, now);
+            self.settle_tokens(link, tokens, &flows, now);
         }
     }
 
@@ -64,11 +72,11 @@ impl Relay {
         self.fail_flow(id, Status::TIMEOUT, now);
     }
 
-    /// SENDs of these tokens that await an answer on a link will not have one.
-    fn settle_tokens(&mut self, id: LinkId, tokens: &[TokenId], now: Moment) {
+    /// SENDs of these tokens, or by these flows, that await an answer on a link will not have one.
+    fn settle_tokens(&mut self, id: LinkId, tokens: &[TokenId], flows: &[FlowId], now: Moment) {
         let Some(link) = self.links.get_mut(id) else { return };
         let pendings = &self.pendings;
-        let ours = |p: PendingId| pendings.get(p).is_some_and(|p| of(&p.token_uri, tokens));
+        let ours = |p: PendingId| pendings.get(p).is_some_and(|p| of(&p.token_uri, tokens) || flows.contains(&p.flow));
         let unanswered = link.transactions.take_where(|t| ours(t.pending));
         for t in unanswered {
             self.settle_part(t.pending, t.first, t.behind, Err(Status::TIMEOUT), now);
@@ -77,7 +85,8 @@ impl Relay {
 
     /// A SEND came in by one of these tokens.
     pub(super) fn concerns(&self, pending: PendingId, tokens: &[TokenId]) -> bool {
-        self.pendings.get(pending).is_some_and(|p| of(&p.token_uri, tokens))
+        let counted = |f: FlowId| self.flows.get(f).is_some_and(|f| tokens.contains(&f.token));
+        self.pendings.get(pending).is_some_and(|p| of(&p.token_uri, tokens) || counted(p.flow))
     }
 
     /// Closes a link whose anchors are over, unless it serves anything else.
@@ -99,7 +108,7 @@ impl Relay {
     /// A chunk has come in whose token lives elsewhere. If it leaves elsewhere too, its home would not hear of it.
     pub(in crate::relay) fn tally_abroad(&mut self, id: SourceId, octets: u64, message: bool) {
         let Some(source) = self.sources.get(id).filter(|s| matches!(s.turn, Turn::Leg(_))) else { return };
-        let token = source.token;
+        let token = source.inner.unwrap_or(source.token);
         let target = match source.target {
             Target::There { shard, .. } => shard,
             _ => self.shard,

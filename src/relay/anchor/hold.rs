@@ -33,7 +33,7 @@ impl Held {
 
     /// The leg that it comes in on.
     fn token(&self) -> Option<TokenId> {
-        TokenId::of_uri(self.head().to_path()?.first()?)
+        TokenId::of_uri(self.head().to_path()?.last()?)
     }
 }
 

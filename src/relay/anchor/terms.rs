@@ -42,7 +42,7 @@ pub struct LegTerms {
 }
 
 impl LegTerms {
-    fn first(&self) -> Option<Uri<'_>> {
+    pub(super) fn first(&self) -> Option<Uri<'_>> {
         Path::new(&self.target).first().and_then(|u| Uri::parse(u).ok())
     }
 
@@ -75,12 +75,15 @@ pub enum AnchorError {
     /// No listener goes by that name.
     #[error("not a name of this relay")]
     UnknownAuthority,
-    /// The path is none, or leads back to us (RFC 4975 section 8.1).
+    /// The path is none, or leads back to us by anything but a session of its end (RFC 4975 section 8.1).
     #[error("unusable path")]
     Target,
     /// The egress policy forbids its first hop.
     #[error("target forbidden by policy")]
     Policy,
+    /// The path begins with a session of ours that does not live.
+    #[error("the session that the path leads through is over")]
+    Gone,
     /// The leg has lost its link and needs a new URI first (RFC 4975 section 5.4).
     #[error("the leg's URI is dead")]
     NeedsRenewal,
@@ -117,9 +120,15 @@ impl Relay {
 
     /// The terms of a leg, from its offer or answer. The first ones let it begin; later ones change it, with the URI of
     /// [`renew_leg`](Relay::renew_leg) if there is one. Terms as before change nothing. A connection stays where its first
-    /// hop does and its certificate is still right; where we are active and it does not, another is made at once.
-    pub fn set_leg(&mut self, id: AnchorId, side: Side, terms: LegTerms, now: Moment) -> Result<(), AnchorError> {
+    /// hop does and its certificate is still right; where we are active and it does not, another is made at once. A path that
+    /// begins with a token of ours leads to its owner's link, wherever that is (RFC 4976 section 6.2).
+    pub fn set_leg(&mut self, id: AnchorId, side: Side, mut terms: LegTerms, now: Moment) -> Result<(), AnchorError> {
         self.check_target(&terms)?;
+        let through = terms.through(&self.settings);
+        if through.is_some() {
+            // Whose link it is was proven by AUTH, and a certificate in its SDP is shown to nobody but us.
+            terms.expects = Expects::Nothing;
+        }
         let anchor = self.anchors.get(id).filter(|a| a.ending.is_none()).ok_or(AnchorError::Unknown)?;
         let leg = anchor.leg(side);
         let renewed = leg.renewal.is_some();
@@ -138,7 +147,10 @@ impl Relay {
         let Some(anchor) = self.anchors.get_mut(id) else { return Err(AnchorError::Unknown) };
         let leg = anchor.leg_mut(side);
         let most = terms.max_size.map(|size| size.saturating_add(size / 10));
-        let paths = LegPaths { to: terms.target.clone(), from: leg.uri.clone(), most };
+        let paths = match through {
+            Some(_) => leg.paths_through(&terms, most),
+            None => LegPaths { to: terms.target.clone(), from: leg.uri.clone(), most },
+        };
         let turned = leg.paths.as_deref() != Some(&paths);
         leg.paths = Some(Arc::new(paths));
         leg.terms = Some(terms);
@@ -154,6 +166,7 @@ impl Relay {
             self.unbind_leg(token);
         }
         match (dial, before.filter(|_| stays)) {
+            (None, kept) if through.is_some() && (renewed || kept.is_none()) => self.attach_leg(id, side, now),
             (Some(_), Some(link)) if renewed => self.bind_leg(token, link),
             (Some(dial), None) => self.connect_leg(id, side, dial, now),
             _ => {}
@@ -172,13 +185,18 @@ impl Relay {
         let ports = path.texts().all(|u| Uri::parse(u).is_ok_and(|u| u.port().is_some()));
         // Headers are made of it octet for octet: nothing but URIs and spaces may be in it.
         let clean = !terms.target.iter().any(u8::is_ascii_control);
-        let good = clean && ports && path.check(&self.settings.wire).is_ok() && !self.settings.is_ours(&first);
-        good.then_some(()).ok_or(AnchorError::Target)
+        let good = clean && ports && path.check(&self.settings.wire).is_ok();
+        good.then_some(()).ok_or(AnchorError::Target)?;
+        match self.settings.is_ours(&first) {
+            true => self.check_through(path),
+            false if self.is_ours_but_for_scheme(&first) => Err(AnchorError::Target),
+            false => Ok(()),
+        }
     }
 
     /// Where we connect to, if we do.
     fn leg_dial(&self, terms: &LegTerms) -> Result<Option<Dial>, AnchorError> {
-        if terms.connect == Connect::Them {
+        if terms.connect == Connect::Them || terms.through(&self.settings).is_some() {
             return Ok(None);
         }
         let first = terms.first().ok_or(AnchorError::Target)?;
@@ -203,6 +221,10 @@ impl Relay {
         let local = (link.shard == self.shard).then(|| self.links.get(link.link)).flatten();
         if link.shard == self.shard && !self.alive(link.link) {
             return false;
+        }
+        let through = terms.through(&self.settings);
+        if through.is_some() || before.through(&self.settings).is_some() {
+            return before.through(&self.settings) == through;
         }
         let names = local.into_iter().flat_map(super::binding::names);
         let same = before.expects == terms.expects || terms.expects.met_by(leg.seen.as_deref(), names);
@@ -232,7 +254,11 @@ impl Relay {
     /// What goes to this leg finds its way anew: the chunks that are arriving go on as they began.
     pub(super) fn reroute(&mut self, id: AnchorId, side: Side) {
         let Some(anchor) = self.anchors.get(id) else { return };
-        let tokens: Vec<TokenId> = anchor.leg(side.other()).tokens().collect();
+        let from = anchor.leg(side.other());
+        let tokens: Vec<TokenId> = from.tokens().collect();
+        if let Some(owner) = from.terms.as_ref().and_then(|t| t.through(&self.settings)) {
+            self.end_inner_ways(owner, &tokens);
+        }
         for token in tokens {
             let Some(session) = self.sessions.get_mut(&token) else { continue };
             let (ways, guests) = (std::mem::take(&mut session.ways), std::mem::take(&mut session.guests));
@@ -264,7 +290,7 @@ impl Relay {
         self.post_bound(token, link);
     }
 
-    fn relay_of(&self, link: FarLink) -> Option<Arc<str>> {
+    pub(super) fn relay_of(&self, link: FarLink) -> Option<Arc<str>> {
         let local = (link.shard == self.shard).then(|| self.links.get(link.link)).flatten()?;
         local.relay_name().cloned().or_else(|| local.dial.as_ref().and_then(Dial::relay))
     }

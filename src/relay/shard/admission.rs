@@ -51,7 +51,7 @@ impl Relay {
         if free {
             return self.move_link(id, shard, Some((head.clone(), has_body)), now);
         }
-        let source = self.new_source(id, head, place.token, place.from_owner, place.turn());
+        let source = self.new_source(id, head, place);
         let mut detached = head.clone();
         detached.detach();
         // A relay's link takes no token along: it would come back for the one that it names first.
@@ -215,9 +215,10 @@ impl Relay {
                 if !self.alive(*target) {
                     return refused(Refusal::NoSession);
                 }
-                let token = head.to_path().and_then(|p| p.first()).and_then(super::session_token);
-                let Some(token) = token else { return refused(Refusal::Bad) };
                 let turn = ask.wanted.turn();
+                // A leg's own URI is the last one, behind that of the owner who has us as its relay.
+                let uri = head.to_path().and_then(|p| if matches!(turn, Turn::Leg(_)) { p.last() } else { p.first() });
+                let Some(token) = uri.and_then(super::session_token) else { return refused(Refusal::Bad) };
                 let origin = Origin { leg: matches!(turn, Turn::Leg(_)), ..asker.origin(token) };
                 let flow = self.new_flow(*target, back, origin, now);
                 let granted = Granted { source, link: asker.at.link, flow, turn, pinned: None };
@@ -245,12 +246,14 @@ impl Relay {
             return Answer::Elsewhere(shard, Wanted::Token { skip: place.hops });
         }
         if let (Binding::Abroad(far), true) = (&place.to, place.leg.is_some()) {
-            self.welcome(place.token, back, None);
+            for token in [Some(place.token), place.inner].into_iter().flatten() {
+                self.welcome(token, back, None);
+            }
             return Answer::Elsewhere(far.shard, wanted_link(far.link, &place));
         }
         match self.target_of(&place, to, now) {
             Ok(target) => {
-                let origin = Origin { leg: place.leg.is_some(), ..asker.origin(place.token) };
+                let origin = Origin { leg: place.leg.is_some(), ..asker.origin(place.counted()) };
                 let flow = self.new_flow(target, back, origin, now);
                 for token in [Some(place.token), place.inner].into_iter().flatten() {
                     self.welcome(token, back, Some(flow));
@@ -278,7 +281,7 @@ impl Relay {
         let Ask { asker, source, may_move, .. } = ask;
         let (source, may_move) = (*source, *may_move);
         let token = to.texts().nth(skip).and_then(super::session_token)?;
-        let session = self.sessions.get(&token).filter(|s| s.expires > now || self.outlives(s))?;
+        let session = self.sessions.get(&token).filter(|s| s.expires > now || self.outlives(&token, s))?;
         let Owner::Link(theirs) = session.owner else { return None };
         let link = self.links.get(theirs)?;
         let order = |sessions: usize, shard: u16| (sessions, std::cmp::Reverse(shard));
@@ -406,7 +409,7 @@ impl Relay {
     }
 
     /// Takes the far side from its session, wherever that has gone.
-    pub(super) fn pass_far_gone(&mut self, token: TokenId, link: FarLink, reason: CloseReason, now: Moment) {
+    pub(in super::super) fn pass_far_gone(&mut self, token: TokenId, link: FarLink, reason: CloseReason, now: Moment) {
         if let Some(session) = self.sessions.get_mut(&token) {
             session.far.retain(|f| f.link != link);
             return self.leg_lost(token, link, reason, now);
@@ -430,6 +433,7 @@ impl Relay {
     pub(super) fn take_token_over(&mut self, token: TokenId, id: LinkId) {
         if let Some(link) = self.links.get_mut(id) {
             link.far_of.retain(|t| *t != token);
+            link.legs.retain(|(leg, _)| *leg != token);
         }
     }
 }

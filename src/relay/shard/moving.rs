@@ -116,7 +116,7 @@ impl Relay {
     }
 
     /// Where to ask for a token that is not here: where it went, or where it was made.
-    pub(super) fn whereabouts(&self, token: &TokenId) -> Option<u16> {
+    pub(in super::super) fn whereabouts(&self, token: &TokenId) -> Option<u16> {
         let label = || token.label().filter(|l| l.node == self.settings.node).map(|l| l.shard);
         let shard = self.redirects.get(token).map(|r| r.to).or_else(label)?;
         (shard != self.shard && shard < self.settings.shards).then_some(shard)

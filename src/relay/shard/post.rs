@@ -1,10 +1,12 @@
 //! Chunks that leave on another shard than they arrive on: octets one way, credit and outcomes the other.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::super::Relay;
+use super::super::anchor::Attach;
 use super::super::flow::FlowId;
 use super::super::forward::Start;
 use super::super::link::LinkId;
@@ -177,6 +179,25 @@ impl Relay {
     }
 
     // ---- anchors
+
+    pub(in super::super) fn post_attach(&mut self, to: u16, attach: Attach) {
+        self.post(to, Content::Attach(attach));
+    }
+
+    pub(in super::super) fn post_attached(
+        &mut self,
+        to: u16,
+        leg: TokenId,
+        link: FarLink,
+        relay: Option<Arc<str>>,
+        peer: Option<SocketAddr>,
+    ) {
+        self.post(to, Content::Attached { leg, link, relay, peer });
+    }
+
+    pub(in super::super) fn post_not_attached(&mut self, to: u16, leg: TokenId) {
+        self.post(to, Content::NotAttached { leg });
+    }
 
     pub(in super::super) fn post_cut_flow(&mut self, shard: u16, flow: FlowId) {
         self.post(shard, Content::CutFlow { flow });

@@ -10,5 +10,7 @@ mod release;
 mod roles;
 mod scene;
 mod shards;
+mod through;
+mod through_shards;
 mod traffic;
 mod update;

@@ -143,6 +143,16 @@ pub(super) struct Fork {
     pub(super) answer: Option<Vec<u8>>,
 }
 
+impl Fork {
+    /// The dialog with this side.
+    pub(super) fn of(&self, side: Side) -> &Dialog {
+        match side {
+            Side::A => &self.near,
+            Side::B => &self.far,
+        }
+    }
+}
+
 /// What is left of an INVITE that nobody waits for any more: a 2xx of any fork but the one that won is acknowledged and ended.
 pub(super) struct Late {
     /// Early dialogs, and last the one before anyone answered.

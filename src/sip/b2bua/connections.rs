@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::call::Leg;
+use super::dialog::Dialog;
 use super::{B2bua, CallKey, admission};
 use crate::relay::Side;
 use crate::sip::way::{FlowId, Protocol, Target, Way};
@@ -48,16 +49,17 @@ impl Connections {
 }
 
 impl Leg {
-    /// Whether it stays reached as it is, though its dialog leads to this target. A connection stays that leads there, and
+    /// Whether it stays reached as it is, though this dialog of it leads to this target. A connection stays that leads there, and
     /// one of the other side's own that comes from there. Whoever stands behind an address translator is reached where it
     /// came from, since its Contact names a place that is nowhere (RFC 3581, RFC 5923).
-    pub(super) fn stays(&self, side: Side, target: &Target) -> bool {
+    pub(super) fn stays(&self, dialog: &Dialog, side: Side, target: &Target) -> bool {
         let elsewhere = target.address.ip() != self.way.remote().ip();
-        let nowhere = side == Side::A && self.is_direct();
+        let nowhere = side == Side::A && dialog.is_direct();
         match &self.way {
             Way::Flow(flow) => {
                 let leads_there = (flow.protocol, flow.remote) == (target.protocol, target.address);
-                let is_safe = flow.protocol == Protocol::Tls || !self.is_secure();
+                // A `sips` URI may be reached by TLS alone (RFC 3261 section 26.2.2).
+                let is_safe = flow.protocol == Protocol::Tls || !admission::is_secure(dialog.next_hop());
                 leads_there || (self.heard && is_safe && (!elsewhere || nowhere))
             }
             Way::Target(before) => {
@@ -66,22 +68,17 @@ impl Leg {
             }
         }
     }
-
-    /// Whether nobody has asked to stand between.
-    pub(super) fn is_direct(&self) -> bool {
-        self.dialog.as_ref().is_some_and(|dialog| dialog.next_hop() == dialog.remote_target())
-    }
-
-    /// Whether its requests may go by TLS alone (RFC 3261 section 26.2.2).
-    pub(super) fn is_secure(&self) -> bool {
-        self.dialog.as_ref().is_some_and(|dialog| admission::is_secure(dialog.next_hop()))
-    }
 }
 
 impl B2bua {
     /// A request of this leg has come by a connection, which may be a better way than the one before.
     pub(super) fn came_by(&mut self, key: CallKey, side: Side, flow: FlowId) {
-        let Some(leg) = self.calls.get_mut(&key).map(|call| call.leg_mut(side)) else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if side == Side::B && call.inviting.as_ref().is_some_and(|inviting| inviting.forks.len() > 1) {
+            // One of several callees, who are all of this leg: the others are not reached by it.
+            return;
+        }
+        let leg = call.leg_mut(side);
         let is_new = leg.way != Way::Flow(flow);
         if is_new {
             self.connections.turn(leg, (key, side), Way::Flow(flow));

@@ -29,7 +29,7 @@ const LAST_CSEQ: u32 = (1 << 31) - 1;
 /// A dialog, or what becomes one as soon as its request is answered (RFC 3261 section 12).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dialog {
-    /// By which way its requests go; none where the next hop is to be resolved (RFC 3263).
+    /// By which way its requests go, if it is another one than its leg's: only an early dialog has one.
     pub way: Option<Way>,
     key: DialogKey,
     /// What we write into From of our requests.
@@ -44,6 +44,8 @@ pub struct Dialog {
     contact: String,
     confirmed: bool,
     asked: bool,
+    /// The other side has said where it is.
+    placed: bool,
 }
 
 impl Dialog {
@@ -71,6 +73,7 @@ impl Dialog {
             contact: contact.to_owned(),
             confirmed: false,
             asked: false,
+            placed: true,
         })
     }
 
@@ -89,6 +92,7 @@ impl Dialog {
             contact: contact.to_owned(),
             confirmed: false,
             asked: true,
+            placed: false,
         }
     }
 
@@ -115,16 +119,25 @@ impl Dialog {
             return Err(Fault::OtherDialog);
         }
         let mut dialog = self.clone();
+        let before = self.next_hop();
+        let contact = match path::contact(headers) {
+            Err(fault) if is_new || response.is_success() => return Err(fault),
+            read => read.ok().flatten(),
+        };
+        // A 180 may have come without a Contact, and so without a way (section 12.1.2).
+        let is_placed = !self.placed && contact.is_some();
         // A 2xx may know more of the way than a 1xx did (section 13.2.2.4); once confirmed, the way stays.
-        if is_new || (response.is_success() && !self.confirmed) {
+        if is_new || is_placed || (response.is_success() && !self.confirmed) {
             dialog.path.routes = path::record_route(headers)?;
             dialog.path.routes.reverse();
         }
-        if (is_new || response.is_success())
-            && let Some(target) = path::contact(headers)?
+        if (is_new || is_placed || response.is_success())
+            && let Some(target) = contact
         {
             dialog.path.target = target;
+            dialog.placed = true;
         }
+        dialog.way.take_if(|_| dialog.path.next_hop() != before);
         dialog.remote = tagged(&self.remote, Some(tag));
         dialog.key.remote_tag = Some(tag.to_owned());
         dialog.confirmed |= response.is_success();
@@ -135,7 +148,9 @@ impl Dialog {
     /// changes nothing (RFC 3261 sections 12.2.1.2, 12.2.2; RFC 3311 section 5).
     pub fn refresh_target(&mut self, headers: &Headers) {
         if let Ok(Some(target)) = path::contact(headers) {
+            let before = self.next_hop().to_owned();
             self.path.target = target;
+            self.way.take_if(|_| self.path.next_hop() != before);
         }
     }
 
@@ -201,6 +216,11 @@ impl Dialog {
     /// The URI that the other side wants to be reached at (RFC 3261 section 12).
     pub fn remote_target(&self) -> &str {
         &self.path.target
+    }
+
+    /// Whether nobody has asked to stand between (RFC 3261 section 12.1).
+    pub fn is_direct(&self) -> bool {
+        self.next_hop() == self.remote_target()
     }
 
     /// Our side as a value of From or To, with our tag.

@@ -32,7 +32,12 @@ impl B2bua {
         if let Some(at) = inviting.fork_of(tag) {
             let fork = &mut inviting.forks[at];
             if response.is_success() || response.headers.has("Contact") {
-                fork.far = fork.far.answered(response).ok()?;
+                let answered = fork.far.answered(response).ok()?;
+                let before = std::mem::replace(&mut fork.far, answered);
+                // Where it leads after a 2xx is seen to when that is taken.
+                if before.next_hop() != fork.far.next_hop() && !response.is_success() {
+                    self.refresh_early(key, Side::B, &before.key());
+                }
             }
             return Some(at);
         }
@@ -48,11 +53,17 @@ impl B2bua {
         };
         self.dialogs.insert(far.key(), Owner { call: key, side: Side::B });
         self.dialogs.insert(near.key(), Owner { call: key, side: Side::A });
+        let (far_key, near_key) = (far.key(), near.key());
         inviting.forks.push(Fork { far, near, answer: None });
+        let last = inviting.forks.len() - 1;
         if matches!(call.legs[Side::B as usize].way, Way::Target(_)) && flow.protocol.is_reliable() {
             self.connections.turn(&mut call.legs[Side::B as usize], (key, Side::B), Way::Flow(flow));
         }
-        Some(inviting.forks.len() - 1)
+        if !response.is_success() {
+            self.refresh_early(key, Side::B, &far_key);
+            self.refresh_early(key, Side::A, &near_key);
+        }
+        Some(last)
     }
 
     /// One fork is the callee from now on; the others' dialogs are gone.
@@ -61,10 +72,15 @@ impl B2bua {
         let Some(inviting) = call.inviting.as_mut().filter(|i| fork < i.forks.len()) else { return };
         let won = inviting.forks[fork].far.key().remote_tag;
         let late = inviting.late(call.legs[Side::B as usize].way.clone(), won);
-        let Fork { near, far, .. } = inviting.forks.swap_remove(fork);
+        let Fork { mut near, mut far, .. } = inviting.forks.swap_remove(fork);
         let losers: Vec<_> = inviting.forks.drain(..).flat_map(|f| [f.far.key(), f.near.key()]).collect();
         for loser in losers.into_iter().filter(|k| *k != near.key() && *k != far.key()) {
             self.dialogs.remove(&loser);
+        }
+        for (side, dialog) in [(Side::A, &mut near), (Side::B, &mut far)] {
+            if let Some(way) = dialog.way.take() {
+                self.connections.turn(&mut call.legs[side as usize], (key, side), way);
+            }
         }
         call.legs[Side::A as usize].dialog = Some(near);
         call.legs[Side::B as usize].dialog = Some(far);
@@ -113,11 +129,12 @@ impl B2bua {
     pub(super) fn turn_down(&mut self, client: ClientId, late: &Late, response: &Response, now: Moment) {
         let Some(mut dialog) = late.dialogs.iter().find_map(|dialog| dialog.answered(response).ok()) else { return };
         let number = cseq(&response.headers).map_or(1, |c| c.number);
-        self.transactions.acknowledge(client, dialog.ack(number), late.way.clone(), now);
+        let way = dialog.way.clone().unwrap_or_else(|| late.way.clone());
+        self.transactions.acknowledge(client, dialog.ack(number), way.clone(), now);
         let mut bye = dialog.request("BYE");
         super::copied::introduce(&Default::default(), &mut bye.headers);
         // Full or not: the other side finds out by its own timers.
-        let _ = self.transactions.request(bye, late.way.clone(), now);
+        let _ = self.transactions.request(bye, way, now);
     }
 }
 

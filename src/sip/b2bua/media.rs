@@ -4,15 +4,19 @@
 //! is the end of it. So a refused offer leaves everything as it was (RFC 3261 section 14.1).
 
 mod again;
+mod ours;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use ours::address;
+pub use ours::{MediaSettings, MsrpListener};
+
 use super::exchange::{Exchange, Planned};
-use crate::relay::{AnchorId, Authority, Connect, Expects, LegTerms, Side};
+use crate::relay::{AnchorId, Connect, Expects, LegTerms, Side};
 use crate::sdp::{
-    self, Address, Answered, Connects, Description, Family, Fingerprint, MessageSection, Offer, Offered, Origin,
-    OurUri, Ownership, Protocol, Refusal, Rules, Slot, Toward,
+    self, Address, Answered, Connects, Description, Family, MessageSection, Offer, Offered, Origin, OurUri, Ownership,
+    Protocol, Refusal, Rules, Slot, Toward,
 };
 
 /// Where an anchor is.
@@ -22,49 +26,6 @@ pub struct AnchorRef {
     pub shard: u16,
     /// Its key there.
     pub anchor: AnchorId,
-}
-
-/// What the operator says about descriptions.
-#[derive(Clone, Debug)]
-pub struct MediaSettings {
-    /// The rules of both sides, but for what depends on the call.
-    pub rules: Rules,
-    /// Whether fingerprints count only if they came over TLS (SDP-104).
-    pub secure_fingerprints: bool,
-    /// Names under which the listeners are reached.
-    pub authorities: Vec<Authority>,
-    /// Of the certificate that TLS listeners present.
-    pub fingerprints: Arc<[Fingerprint]>,
-    /// Time for a leg to connect.
-    pub within: Duration,
-}
-
-impl MediaSettings {
-    /// The listener by which a side of this family is served.
-    pub(super) fn authority(&self, protocol: Protocol, family: Family) -> Option<&Authority> {
-        let of_scheme = || self.authorities.iter().filter(|a| a.scheme == protocol.scheme());
-        of_scheme().find(|a| fits(a, family)).or_else(|| of_scheme().next())
-    }
-
-    fn owns(&self, uri: &crate::msrp::Uri<'_>) -> bool {
-        let host = uri.host_string();
-        self.authorities.iter().any(|a| Some(a.port) == uri.port() && a.host.eq_ignore_ascii_case(&host))
-    }
-}
-
-fn fits(authority: &Authority, family: Family) -> bool {
-    match authority.host.parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_ipv6() == (family == Family::V6),
-        Err(_) => true,
-    }
-}
-
-/// A host as it stands in c=.
-pub(super) fn address(host: &str, family: Family) -> Address {
-    match host.parse::<std::net::IpAddr>() {
-        Ok(address) => address.into(),
-        Err(_) => Address::Name(host.to_owned(), family),
-    }
 }
 
 /// The media of one call.
@@ -125,7 +86,7 @@ impl Media {
     /// No lines yet. `numbers` are the session-ids of our descriptions toward A and B, `families` what their signalling uses.
     pub(super) fn new(settings: &MediaSettings, numbers: [u64; 2]) -> Media {
         let spoken = |number| {
-            let host = settings.authorities.first().map_or("localhost", |a| &*a.host);
+            let host = settings.listeners.first().map_or("localhost", |own| &*own.name.host);
             let origin = Origin::new(number, address(host, Family::V4));
             Spoken { origin, family: Family::V4, secure: false, protocol: None, heard: None, said: None }
         };
@@ -229,7 +190,11 @@ impl Media {
             let anchored = self.lines.get(index).and_then(|l| l.anchor.as_ref());
             let earlier = before.as_ref().filter(|_| anchored.is_some());
             let earlier = earlier.and_then(|d| MessageSection::parse(d, index, &rules.limits).ok());
-            lines.push(match line {
+            // A session that has a URI of ours on its other leg goes on with it, whoever is its end's relay now.
+            let relayed = matches!(line, Offered::Left(sdp::Mode::Relayed)) && anchored.is_some();
+            let section = relayed.then(|| MessageSection::parse(&now, index, &rules.limits).ok()).flatten();
+            let line = section.map_or_else(|| line.clone(), |s| Offered::Ours(sdp::Mode::Anchored, Box::new(s)));
+            lines.push(match &line {
                 Offered::Ours(_, section) => {
                     let other = rules.protocol_beyond(section.protocol);
                     let mut protocols = [section.protocol; 2];
@@ -278,10 +243,8 @@ impl Media {
         let offer = Description::parse(&exchange.heard, &limits).map_err(fault)?;
         let received = Description::parse(text, &limits).map_err(fault)?;
         let modes: Vec<sdp::Mode> = exchange.lines.iter().map(Planned::mode).collect();
-        // The other side may name its relay of ours in an answer too; whether that lives shows when we connect.
-        let of = |uri: &crate::msrp::Uri<'_>| {
-            if settings.owns(uri) { Ownership::OursUnknown } else { Ownership::Foreign }
-        };
+        // Who answers may have us as its relay; whether the session that it names lives shows when its leg has its terms.
+        let of = |uri: &crate::msrp::Uri<'_>| if settings.owns(uri) { Ownership::Ours } else { Ownership::Foreign };
         let answered = sdp::assess_answer(&sent, &modes, &received, &rules, of)?;
         let mut terms = Vec::new();
         let mut slots = Vec::with_capacity(answered.len());

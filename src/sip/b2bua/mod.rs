@@ -60,7 +60,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 pub use event::{CallEvent, CallRecord, Cause, EndedBy};
-pub use media::{AnchorRef, MediaSettings};
+pub use media::{AnchorRef, MediaSettings, MsrpListener};
 pub use settings::{Admission, Forks, Refusal, Routed, Settings};
 
 use self::budget::Budget;

@@ -32,8 +32,8 @@ impl B2bua {
                 return self.answer(server, &request, fault.status().0, &headers, now);
             }
         };
-        if update {
-            self.refresh_target_of(key, side, &request);
+        if let Some(of) = dialog::key_of_request(&request).filter(|_| update) {
+            self.refresh_target_of(key, side, &of, &request.headers);
         }
         if update && request.body.is_empty() {
             // A refresh of this leg alone (RFC 4028 section 7.4).
@@ -84,6 +84,7 @@ impl B2bua {
         let stranger = call.stranger.clone();
         let invite_cseq = call.inviting.as_ref().and_then(|i| i.sent.as_ref()).and_then(|r| cseq(&r.headers));
         let Some(dialog) = dialog_beyond(call, from, request) else { return self.refuse_passed(server, 481, now) };
+        let way = dialog.way.clone().unwrap_or(way);
         let mut out = dialog.request(&request.method);
         complete(&mut out, request, &contact, stranger.as_deref());
         if request.method == "UPDATE" {
@@ -125,7 +126,10 @@ impl B2bua {
         let offers = negotiates && matches!(description_of(&**request), Ok(Some(_)));
         let (update, options) = (request.method == "UPDATE", request.method == "OPTIONS");
         if response.is_success() && update {
-            self.refresh_target(key, from.other(), &response.headers);
+            let beyond = self.calls.get_mut(&key).and_then(|call| dialog_beyond(call, from, request)).map(|d| d.key());
+            if let Some(of) = beyond {
+                self.refresh_target_of(key, from.other(), &of, &response.headers);
+            }
         }
         let open = self.calls.get(&key).and_then(|c| c.open.as_ref());
         let awaited = offers && open.is_some_and(|o| o.of_invite.is_none() && o.is_awaiting(from.other()));

@@ -1,20 +1,29 @@
 //! Session timers of either leg, and where its requests go (RFC 4028, RFC 3261 section 12.2.1.2).
 
-use super::admission::numeric;
-use super::call::{Asked, Refresh};
-use super::dialog;
+use super::admission::{is_secure, numeric};
+use super::call::{Asked, Call, Leg, Refresh};
+use super::dialog::{Dialog, DialogKey};
 use super::event::{Cause, EndedBy};
 use super::session_timer::{self, SessionTimer, Wishes};
 use super::{B2bua, CallKey, Output};
 use crate::moment::Moment;
 use crate::relay::Side;
-use crate::sip::message::{Headers, Request, Response, cseq};
+use crate::sip::message::{Headers, Response, cseq};
 use crate::sip::transaction::ClientId;
 use crate::sip::way::{Target, Way};
 use rand_chacha::rand_core::RngCore;
 
 /// How often one refresh is sent again since the other side wants a longer interval.
 const RAISES: u8 = 3;
+
+/// Where a dialog leads.
+enum Leads {
+    To(Target),
+    /// Where its leg is reached already.
+    AsItIs,
+    /// To a URI with a name, which has to be looked up.
+    Somewhere(String),
+}
 
 impl B2bua {
     /// A random number below `n`.
@@ -38,62 +47,108 @@ impl B2bua {
 
     /// A leg's Contact may have changed, and with it where requests go.
     pub(super) fn refresh_target(&mut self, key: CallKey, side: Side, headers: &Headers) {
-        let Some(leg) = self.calls.get_mut(&key).map(|c| c.leg_mut(side)) else { return };
-        if let Some(dialog) = leg.dialog.as_mut() {
-            dialog.refresh_target(headers);
-            self.refresh_way(key, side);
+        let of = self.calls.get(&key).and_then(|call| call.leg(side).dialog.as_ref()).map(Dialog::key);
+        if let Some(of) = of {
+            self.refresh_target_of(key, side, &of, headers);
         }
     }
 
-    /// The same for the dialog of this request, be it early (RFC 3311 section 5.2).
-    pub(super) fn refresh_target_of(&mut self, key: CallKey, side: Side, request: &Request) {
+    /// The same for this dialog of it, be it early (RFC 3311 section 5.2).
+    pub(super) fn refresh_target_of(&mut self, key: CallKey, side: Side, of: &DialogKey, headers: &Headers) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        if let Some(dialog) = dialog::key_of_request(request).and_then(|of| call.dialog_mut(&of)) {
-            dialog.refresh_target(&request.headers);
+        if let Some(dialog) = call.dialog_mut(of) {
+            dialog.refresh_target(headers);
         }
         if call.leg(side).dialog.is_some() {
             self.refresh_way(key, side);
+        } else {
+            self.refresh_early(key, side, of);
         }
     }
 
     /// How requests reach a leg: where its route set or its Contact lead (RFC 3261 section 12.2.1.1), unless it stays reached
     /// as it is. A name has to be looked up, but for one that only names whom a connection comes from.
     pub(super) fn refresh_way(&mut self, key: CallKey, side: Side) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let Some(dialog) = call.leg(side).dialog.as_ref() else { return };
+        match self.leads(call, side, dialog) {
+            Leads::To(target) => self.lead(key, side, target),
+            Leads::AsItIs => {}
+            Leads::Somewhere(uri) => self.outputs.push_back(Output::Locate { call: key, side, uri }),
+        }
+    }
+
+    /// The same for an early dialog, which has a route set and a target of its own beside those of the other forks (RFC 3261
+    /// section 12.1.2). Its leg stays where the INVITE went: that is where CANCEL goes (RFC 3261 section 9.1).
+    pub(super) fn refresh_early(&mut self, key: CallKey, side: Side, of: &DialogKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        if side == Side::A && call.stranger.is_some() {
-            // A stranger is spoken to where it is, not where it points.
+        // Where nobody has said more, a dialog leads where its INVITE did.
+        let invited = call.inviting.as_ref().map(|inviting| inviting.request_uri.clone());
+        let Some(dialog) = call.dialog_mut(of).map(|dialog| dialog.clone()) else { return };
+        if dialog.way.is_some() || (side == Side::B && invited.as_deref() == Some(dialog.next_hop())) {
             return;
         }
-        let leg = call.leg_mut(side);
-        let Some(dialog) = leg.dialog.as_ref() else { return };
-        match numeric(dialog.next_hop(), leg.way.protocol(), leg.way.local()) {
-            Some(target) => self.lead(key, side, target),
-            None if leg.heard && side == Side::A && leg.is_direct() && !leg.is_secure() => {}
-            None => {
-                let uri = dialog.next_hop().to_owned();
-                self.outputs.push_back(Output::Locate { call: key, side, uri });
-            }
+        let Some(call) = self.calls.get(&key) else { return };
+        match self.leads(call, side, &dialog) {
+            Leads::To(target) => self.lead_early(key, side, &dialog, target),
+            Leads::AsItIs => {}
+            Leads::Somewhere(uri) => self.outputs.push_back(Output::Locate { call: key, side, uri }),
         }
+    }
+
+    fn leads(&self, call: &Call, side: Side, dialog: &Dialog) -> Leads {
+        let leg = call.leg(side);
+        // A stranger is spoken to where it is, not where it points.
+        if side == Side::A && call.stranger.is_some() {
+            return Leads::AsItIs;
+        }
+        let secure = is_secure(dialog.next_hop());
+        match numeric(dialog.next_hop(), leg.way.protocol(), leg.way.local()) {
+            Some(target) => Leads::To(target),
+            None if leg.heard && side == Side::A && dialog.is_direct() && !secure => Leads::AsItIs,
+            None => Leads::Somewhere(dialog.next_hop().to_owned()),
+        }
+    }
+
+    /// The target as it is spoken to, if it may be and a dialog of this leg is not better reached as its leg is.
+    fn led(&self, leg: &Leg, side: Side, dialog: &Dialog, target: Target) -> Option<Target> {
+        let target = self.settings.listeners.aim(target);
+        let known = target.address == leg.way.remote();
+        let may = known || self.settings.egress.permits(None, target.address).is_ok();
+        (may && !leg.stays(dialog, side, &target)).then_some(target)
     }
 
     /// A leg's dialog leads to this target. Where it may not lead, it stays reached as it is.
     fn lead(&mut self, key: CallKey, side: Side, target: Target) {
-        let Some(leg) = self.calls.get_mut(&key).map(|call| call.leg_mut(side)) else { return };
-        let target = self.settings.listeners.aim(target);
-        let known = target.address == leg.way.remote();
-        let may = known || self.settings.egress.permits(None, target.address).is_ok();
-        if may && !leg.stays(side, &target) {
-            self.connections.turn(leg, (key, side), Way::Target(target));
+        let Some(leg) = self.calls.get(&key).map(|call| call.leg(side)) else { return };
+        let led = leg.dialog.as_ref().and_then(|dialog| self.led(leg, side, dialog, target));
+        if let (Some(target), Some(call)) = (led, self.calls.get_mut(&key)) {
+            self.connections.turn(call.leg_mut(side), (key, side), Way::Target(target));
+        }
+    }
+
+    fn lead_early(&mut self, key: CallKey, side: Side, dialog: &Dialog, target: Target) {
+        let Some(leg) = self.calls.get(&key).map(|call| call.leg(side)) else { return };
+        let led = self.led(leg, side, dialog, target).map(Way::Target);
+        if let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog_mut(&dialog.key())) {
+            dialog.way = led;
         }
     }
 
     /// The answer to [`Output::Locate`]; none where nobody knows, and then it stays as it is.
-    pub fn located(&mut self, call: CallKey, side: Side, uri: &str, target: Option<Target>) {
-        let Some(leg) = self.calls.get(&call).map(|call| call.leg(side)) else { return };
-        let is_meant = leg.dialog.as_ref().is_some_and(|dialog| dialog.next_hop() == uri);
-        if let Some(target) = target.filter(|_| is_meant) {
-            let from = leg.way.local();
-            self.lead(call, side, Target { from, ..target });
+    pub fn located(&mut self, key: CallKey, side: Side, uri: &str, target: Option<Target>) {
+        let (Some(call), Some(target)) = (self.calls.get(&key), target) else { return };
+        let leg = call.leg(side);
+        let target = Target { from: leg.way.local(), ..target };
+        match &leg.dialog {
+            Some(dialog) if dialog.next_hop() == uri => self.lead(key, side, target),
+            Some(_) => {}
+            None => {
+                let early = call.inviting.iter().flat_map(|i| &i.forks).map(|f| f.of(side)).cloned();
+                for dialog in early.filter(|dialog| dialog.next_hop() == uri).collect::<Vec<_>>() {
+                    self.lead_early(key, side, &dialog, target.clone());
+                }
+            }
         }
     }
 

@@ -138,7 +138,9 @@ pub(super) fn unusable(error: AnchorError, offerer: bool) -> Refusal {
         return Refusal { status: 502, warning: None };
     }
     match error {
-        AnchorError::Target | AnchorError::Policy => Refusal { status: 488, warning: Some((399, error.to_string())) },
+        AnchorError::Target | AnchorError::Gone | AnchorError::Policy => {
+            Refusal { status: 488, warning: Some((399, error.to_string())) }
+        }
         other => capacity(other),
     }
 }

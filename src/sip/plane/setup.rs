@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, Forks as ConfigForks, Sip};
 use crate::net::server::Server;
 use crate::observe::CallOfSession;
+use crate::relay::Authority;
 use crate::sdp::Fingerprint;
 use crate::sip::b2bua::session_timer::Wishes;
-use crate::sip::b2bua::{CallRecord, Forks, MediaSettings, Settings};
+use crate::sip::b2bua::{CallRecord, Forks, MediaSettings, MsrpListener, Settings};
 use crate::sip::digest::Terms;
 use crate::sip::listeners::{Listener, Listeners};
 use crate::sip::routing::{Means, Routes};
@@ -48,7 +49,7 @@ impl Setup {
                 media: MediaSettings {
                     rules: setup::rules(&sip.media),
                     secure_fingerprints: sip.media.fingerprints_need_secure_sip,
-                    authorities: core.authorities.clone(),
+                    listeners: media(&core.authorities, &server.listening),
                     fingerprints: server.certificate(config).map_or(Arc::new([]), |leaf| Fingerprint::of(&leaf)),
                     within: sip.media.media_timeout,
                 },
@@ -86,6 +87,11 @@ impl Setup {
             call_ms: ended.and_then(|call| call.duration).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
         }
     }
+}
+
+/// The data plane's listeners, both in the order of the file.
+fn media(names: &[Authority], bound: &[SocketAddr]) -> Vec<MsrpListener> {
+    names.iter().zip(bound).map(|(name, bound)| MsrpListener { name: name.clone(), bound: *bound }).collect()
 }
 
 fn transactions(sip: &Sip, listeners: Listeners) -> transaction::Settings {

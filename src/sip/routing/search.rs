@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   neither port nor protocol ── NAPTR ──┐
-//!   protocol, no port ───────────────────┴─ SRV, one after the other until one has records ──┐
-//!   port ─────────────────────────────────────────────────────────────────────────────── A, AAAA
+//!   protocol, no port ───────────────────┴─ SRV, one after the other until one leads somewhere ──┐
+//!   port ─────────────────────────────────────────────────────────────────────────────────── A, AAAA
 //!   address: nothing is asked
 //! ```
 //!
-//! Each step asks a bounded number of questions: [`MOST_SERVICES`] for services, [`MOST_HOSTS`] for addresses.
+//! Each step asks a bounded number of questions: [`MOST_SERVICES`] for services, [`MOST_HOSTS`] for addresses, whichever
+//! services their hosts are of.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -84,22 +85,28 @@ pub struct Search {
     long: bool,
     step: Step,
     found: Vec<Target>,
+    /// Hosts whose addresses were asked for.
+    hosts: usize,
     problem: Unresolved,
+}
+
+/// Services to go on to where one has led nowhere, and what speaks with the domain itself where none has records.
+#[derive(Clone, Default, Debug)]
+struct Further {
+    names: VecDeque<ServiceName>,
+    fallback: Option<Protocol>,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Pointers,
-    Services {
-        /// The first one is being asked for.
-        names: VecDeque<ServiceName>,
-        /// What speaks where no service has records.
-        fallback: Option<Protocol>,
-    },
+    /// The first one is being asked for.
+    Services(Further),
     Hosts {
         protocol: Protocol,
         /// The first one is being asked for.
         hosts: VecDeque<(String, u16)>,
+        further: Further,
     },
     Done,
 }
@@ -109,7 +116,7 @@ impl Search {
     /// same one over TCP, and the datagram is for where that is refused (RFC 3261 section 18.1.1).
     pub fn new(place: Place, means: Means, long: bool) -> Search {
         let mut search =
-            Search { place, means, long, step: Step::Done, found: Vec::new(), problem: Unresolved::Nothing };
+            Search { place, means, long, step: Step::Done, found: Vec::new(), hosts: 0, problem: Unresolved::Nothing };
         search.begin();
         search
     }
@@ -124,21 +131,22 @@ impl Search {
         };
         let known = without_asking(&place.host);
         if known.is_some() || place.port.is_some() {
-            return self.seek(protocol, [(place.host.clone(), place.port.unwrap_or(protocol.default_port()))].into());
+            let host = (place.host.clone(), place.port.unwrap_or(protocol.default_port()));
+            return self.seek(protocol, [host].into(), Further::default());
         }
         if named.is_none() {
             self.step = Step::Pointers;
             return;
         }
         let names = [ServiceName::plain(protocol, &place.host)].into();
-        self.step = Step::Services { names, fallback: Some(protocol) };
+        self.step = Step::Services(Further { names, fallback: Some(protocol) });
     }
 
     /// The question whose answer comes next; none when the search is over.
     pub fn question(&self) -> Option<Question> {
         match &self.step {
             Step::Pointers => Some(Question::Pointers(self.place.host.clone())),
-            Step::Services { names, .. } => names.front().map(|service| Question::Services(service.name.clone())),
+            Step::Services(further) => further.names.front().map(|service| Question::Services(service.name.clone())),
             Step::Hosts { hosts, .. } => hosts.front().map(|(host, _)| Question::Addresses(host.clone())),
             Step::Done => None,
         }
@@ -151,22 +159,21 @@ impl Search {
             (Step::Pointers, Answer::Pointers(records)) => self.pointed(records),
             // There are resolvers that know no NAPTR: as if there were none.
             (Step::Pointers, _) => self.pointed(Vec::new()),
-            (Step::Services { names, fallback }, Answer::Services(records)) => {
-                self.served(names, fallback, records, random);
-            }
-            (Step::Services { mut names, .. }, _) => {
+            (Step::Services(further), Answer::Services(records)) => self.served(further, records, random),
+            (Step::Services(Further { mut names, .. }), _) => {
                 // Without this answer nobody knows whether a fallback would be right.
                 self.problem = Unresolved::Failed;
                 names.pop_front();
-                self.next_service(names, None);
+                self.next_service(Further { names, fallback: None });
             }
-            (Step::Hosts { protocol, hosts }, Answer::Addresses(addresses)) => {
-                self.reached(protocol, hosts, addresses);
-            }
-            (Step::Hosts { protocol, mut hosts }, _) => {
-                self.problem = Unresolved::Failed;
-                hosts.pop_front();
-                self.seek(protocol, hosts);
+            (Step::Hosts { protocol, mut hosts, further }, answer) => {
+                let port = hosts.pop_front().map_or(0, |(_, port)| port);
+                self.hosts += 1;
+                match answer {
+                    Answer::Addresses(addresses) => self.take(protocol, port, addresses),
+                    _ => self.problem = Unresolved::Failed,
+                }
+                self.seek(protocol, hosts, further);
             }
             (Step::Done, _) => {}
         }
@@ -200,61 +207,48 @@ impl Search {
             }
         };
         names.truncate(MOST_SERVICES);
-        self.step = Step::Services { names: names.into(), fallback };
+        self.step = Step::Services(Further { names: names.into(), fallback });
     }
 
-    fn served(
-        &mut self,
-        mut names: VecDeque<ServiceName>,
-        mut fallback: Option<Protocol>,
-        records: Vec<Service>,
-        random: impl FnMut(u32) -> u32,
-    ) {
-        let Some(protocol) = names.front().map(|service| service.protocol) else { return };
-        let decided = !records.is_empty();
+    fn served(&mut self, mut further: Further, records: Vec<Service>, random: impl FnMut(u32) -> u32) {
+        let Some(protocol) = further.names.pop_front().map(|service| service.protocol) else { return };
+        // The domain itself is meant only where nothing else is said (RFC 3263 section 4.2), least of all by a target of "."
+        // (RFC 2782).
+        further.fallback.take_if(|fallback| !records.is_empty() && *fallback == protocol);
         let usable = in_order(records, random).into_iter().filter(Service::is_usable).take(MOST_HOSTS);
-        let hosts: VecDeque<(String, u16)> = usable.map(|record| (record.target, record.port)).collect();
-        if !hosts.is_empty() {
-            return self.seek(protocol, hosts);
-        }
-        // RFC 2782: a target of "." says that there is decidedly none.
-        fallback = fallback.filter(|fallback| !decided || *fallback != protocol);
-        names.pop_front();
-        self.next_service(names, fallback);
+        self.seek(protocol, usable.map(|record| (record.target, record.port)).collect(), further);
     }
 
-    /// RFC 3263 section 4.2: without SRV records the domain itself is the host.
-    fn next_service(&mut self, names: VecDeque<ServiceName>, fallback: Option<Protocol>) {
-        if !names.is_empty() {
-            self.step = Step::Services { names, fallback };
-        } else if let Some(protocol) = fallback {
-            self.seek(protocol, [(self.place.host.clone(), protocol.default_port())].into());
+    /// The next service, by order and preference where NAPTR records name it; without SRV records the domain itself is the host
+    /// (RFC 3263 section 4.2).
+    fn next_service(&mut self, further: Further) {
+        if !further.names.is_empty() {
+            self.step = Step::Services(further);
+        } else if let Some(protocol) = further.fallback {
+            self.seek(protocol, [(self.place.host.clone(), protocol.default_port())].into(), Further::default());
         }
     }
 
-    fn reached(&mut self, protocol: Protocol, mut hosts: VecDeque<(String, u16)>, addresses: Vec<IpAddr>) {
-        let port = hosts.pop_front().map_or(0, |(_, port)| port);
-        self.take(protocol, port, addresses);
-        self.seek(protocol, hosts);
-    }
-
-    /// Goes on with the first host about which somebody has to be asked.
-    fn seek(&mut self, protocol: Protocol, mut hosts: VecDeque<(String, u16)>) {
+    /// Goes on with the first host about which somebody has to be asked; where none of them has led anywhere, with what comes
+    /// after them.
+    fn seek(&mut self, protocol: Protocol, mut hosts: VecDeque<(String, u16)>, further: Further) {
         while self.found.len() < MOST_TARGETS
             && let Some((host, port)) = hosts.front()
         {
             let (known, port) = (without_asking(host), *port);
             match known {
-                None => {
-                    self.step = Step::Hosts { protocol, hosts };
+                None if self.hosts < MOST_HOSTS => {
+                    self.step = Step::Hosts { protocol, hosts, further };
                     return;
                 }
-                Some(Known::Nowhere) => {}
+                None | Some(Known::Nowhere) => {}
                 Some(Known::Addresses(addresses)) => self.take(protocol, port, addresses),
             }
             hosts.pop_front();
         }
-        self.step = Step::Done;
+        if self.found.is_empty() {
+            self.next_service(further);
+        }
     }
 
     fn take(&mut self, protocol: Protocol, port: u16, addresses: Vec<IpAddr>) {

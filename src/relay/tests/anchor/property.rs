@@ -25,6 +25,10 @@ struct Story {
     rng: ChaCha8Rng,
     shards: usize,
     meetings: Vec<Meeting>,
+    /// What the ends write before our URI, and in their paths before their own: a token of ours with a space, or nothing.
+    through: Vec<[String; 2]>,
+    /// Some ends have us as their relay.
+    clients: bool,
     sent: Vec<Sent>,
     /// Ends that have hung up, meetings of which a dialog has changed or ended something.
     gone: Vec<usize>,
@@ -32,7 +36,7 @@ struct Story {
 }
 
 impl Story {
-    fn new(seed: u64) -> Story {
+    fn new(seed: u64, clients: bool) -> Story {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shards = 1 + seed as usize % 3;
         let mut w = World::new(seed);
@@ -43,7 +47,8 @@ impl Story {
         w.delay = Some(Duration::from_micros(1 + u64::from(rng.next_u32() % 4000)));
         w.piece = [100, 3000, 16 << 10][rng.next_u32() as usize % 3];
         w.dial_time = Duration::from_micros(u64::from(rng.next_u32() % 50_000));
-        Story { w, rng, shards, meetings: Vec::new(), sent: Vec::new(), gone: Vec::new(), disturbed: Vec::new() }
+        let (meetings, through, sent) = (Vec::new(), Vec::new(), Vec::new());
+        Story { w, rng, shards, meetings, through, clients, sent, gone: Vec::new(), disturbed: Vec::new() }
     }
 
     fn below(&mut self, n: usize) -> usize {
@@ -54,25 +59,43 @@ impl Story {
         Side::BOTH[self.below(2)]
     }
 
-    /// An end that waits to be told its URI: a fresh one, or one with sessions of its own that does not move.
-    fn end(&mut self, i: usize) -> usize {
+    /// An end that waits to be told its URI, and what it writes before that: a fresh one, one with sessions of its own that
+    /// does not move, or a client that may or may not.
+    fn end(&mut self, i: usize) -> (usize, String) {
         let shard = self.below(self.shards);
         let name = format!("e{i}.example");
-        if self.below(3) == 0 { self.w.busy_client(&name, 0, shard).0 } else { self.w.connect(&name, 0, shard) }
+        if self.clients && self.below(2) == 0 {
+            let moves = self.below(2) == 0;
+            let client = if moves { World::client } else { World::busy_client };
+            let (end, token) = client(&mut self.w, &name, 0, shard);
+            return (end, format!("{token} "));
+        }
+        let busy = self.below(3) == 0;
+        let end = if busy { self.w.busy_client(&name, 0, shard).0 } else { self.w.connect(&name, 0, shard) };
+        (end, String::new())
+    }
+
+    fn hello(&mut self, at: usize, side: Side) {
+        let m = &self.meetings[at];
+        let path = format!("{}{}", self.through[at][side as usize], m.uris[side as usize]);
+        self.w.ends[m.ends[side as usize]].request("SEND", &path, "Message-ID: hello\r\nByte-Range: 1-0/0\r\n");
     }
 
     fn invite(&mut self) {
         let at = self.meetings.len();
-        let ends = [self.end(2 * at), self.end(2 * at + 1)];
+        let [(a, before_a), (b, before_b)] = [self.end(2 * at), self.end(2 * at + 1)];
         let home = self.below(self.shards);
-        let m = Meeting::reserve(&mut self.w, home, ends);
+        let m = Meeting::reserve(&mut self.w, home, [a, b]);
         self.meetings.push(m);
+        self.through.push([before_a, before_b]);
     }
 
     fn set(&mut self, at: usize, side: Side, connect: Connect) {
         let m = &self.meetings[at];
         let target = match connect {
-            Connect::Them => self.w.ends[m.ends[side as usize]].uri.clone(),
+            Connect::Them => {
+                format!("{}{}", self.through[at][side as usize], self.w.ends[m.ends[side as usize]].uri)
+            }
             Connect::Us => format!("msrps://called{at}.example:7000/called{at};tcp"),
         };
         let terms = LegTerms {
@@ -98,7 +121,7 @@ impl Story {
         let report = ["yes", "yes", "yes", "partial", "no"][self.below(5)];
         let headers = format!("Failure-Report: {report}\r\n");
         let range = format!("1-{0}/{0}", body.len());
-        let path = self.meetings[at].uris[side as usize].clone();
+        let path = format!("{}{}", self.through[at][side as usize], self.meetings[at].uris[side as usize]);
         let tid = self.w.ends[from].send_with(&path, &id, &body, &headers, &range, '$');
         self.sent.push(Sent { from, to, meeting: at, id, tid, report, body });
     }
@@ -141,9 +164,7 @@ impl Story {
                 self.w.ends[end].rate = if self.below(2) == 0 { Some(50) } else { None };
             }
             6..=9 => self.set(at, side, Connect::Them),
-            10..=12 => {
-                self.meetings[at].hello(&mut self.w, side);
-            }
+            10..=12 => self.hello(at, side),
             _ => self.say(at, side),
         }
     }
@@ -178,36 +199,44 @@ impl Story {
 
 #[test]
 fn every_accepted_send_has_one_outcome_and_nothing_is_left() {
-    for seed in 0..60 {
-        let mut s = Story::new(seed);
-        for at in 0..4 {
-            s.invite();
-            if s.below(4) > 0 {
-                for side in Side::BOTH {
-                    s.set(at, side, Connect::Them);
-                    s.meetings[at].hello(&mut s.w, side);
-                }
+    (0..60).for_each(|seed| told(seed, false));
+}
+
+/// The same where half of the ends have us as their relay.
+#[test]
+fn every_accepted_send_through_a_clients_token_has_one_outcome_and_nothing_is_left() {
+    (0..60).for_each(|seed| told(seed, true));
+}
+
+fn told(seed: u64, clients: bool) {
+    let mut s = Story::new(seed, clients);
+    for at in 0..4 {
+        s.invite();
+        if s.below(4) > 0 {
+            for side in Side::BOTH {
+                s.set(at, side, Connect::Them);
+                s.hello(at, side);
             }
         }
-        for _ in 0..150 {
-            s.step();
-            if s.below(3) == 0 {
-                let micros = s.rng.next_u32() % [3000, 3000, 300_000][s.below(3)];
-                s.w.run(Duration::from_micros(u64::from(micros)));
-            }
+    }
+    for _ in 0..150 {
+        s.step();
+        if s.below(3) == 0 {
+            let micros = s.rng.next_u32() % [3000, 3000, 300_000][s.below(3)];
+            s.w.run(Duration::from_micros(u64::from(micros)));
         }
-        s.w.ends.iter_mut().for_each(|e| e.rate = None);
-        s.w.run(Duration::from_secs(80));
-        s.check(seed);
-        for at in 0..s.meetings.len() {
-            s.meetings[at].release(&mut s.w, SessionEnd::Bye);
-        }
-        s.w.run(Duration::from_secs(5));
-        s.check(seed);
-        s.w.assert_nothing_left();
-        s.w.run(Duration::from_secs(8000));
-        for shard in 0..s.shards {
-            assert_eq!(s.w.shard(0, shard).deadline_count(), 0, "seed {seed}: deadlines");
-        }
+    }
+    s.w.ends.iter_mut().for_each(|e| e.rate = None);
+    s.w.run(Duration::from_secs(80));
+    s.check(seed);
+    for at in 0..s.meetings.len() {
+        s.meetings[at].release(&mut s.w, SessionEnd::Bye);
+    }
+    s.w.run(Duration::from_secs(5));
+    s.check(seed);
+    s.w.assert_nothing_left();
+    s.w.run(Duration::from_secs(8000));
+    for shard in 0..s.shards {
+        assert_eq!(s.w.shard(0, shard).deadline_count(), 0, "seed {seed}: deadlines");
     }
 }

@@ -181,7 +181,8 @@ impl Meeting {
         for end in 0..self.net.ends.len() {
             self.net.lose(end);
         }
-        self.net.seconds(1000);
+        // Longer than the token of a client.
+        self.net.seconds(4000);
         self.relay().assert_empty();
         assert_eq!(self.relay().anchor_count(), 0);
         assert_eq!(self.relay().deadline_count(), 0, "deadlines");

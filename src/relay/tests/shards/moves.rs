@@ -225,3 +225,19 @@ fn who_was_refused_on_another_shard_is_nobodys_far_side() {
     w.run(Duration::from_secs(2000));
     w.assert_nothing_left();
 }
+
+/// Whoever wants to know of a token asks where it was made (SDP-95): that shard knows of it until it dies, wherever it is.
+#[test]
+fn a_token_that_has_moved_is_known_where_it_was_made() {
+    let mut w = World::with_shards(4, 3);
+    let (end, token) = w.client("a.example", 0, 1);
+    for to in [2, 0] {
+        assert!(w.force_move(end, to));
+        w.run(Duration::from_millis(5));
+        assert!(w.shard(0, 1).knows(token.as_bytes()), "gone to {to}");
+    }
+    w.hang_up(end);
+    w.run(Duration::from_millis(5));
+    assert!(!w.shard(0, 1).knows(token.as_bytes()));
+    w.assert_nothing_left();
+}

@@ -5,6 +5,7 @@ mod calm;
 mod cancels;
 mod connections;
 mod early;
+mod early_ways;
 mod ending;
 mod forks;
 mod glare;

@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use super::scene::{ANA, BO, Scene, line, path, sdp};
+use crate::relay::{LinkId, Side};
 use crate::sdp::Protocol;
 use crate::sip::b2bua::CallEvent;
 use crate::sip::message::{Request, Response};
@@ -311,6 +312,104 @@ fn a_path_through_us_is_looked_up() {
         assert_eq!(scene.reserved.len(), 0);
         hang_up(&mut scene, &ok);
     }
+}
+
+/// What they say by TLS, with this in front of the path.
+fn by_tls(who: &str, version: u32, setup: &str, before: &str) -> String {
+    let plain = sdp(who, version, setup);
+    plain.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("a=path:msrp://", &format!("a=path:{before}msrps://"))
+}
+
+/// A client of the relay, and its token with a space behind it.
+fn client(scene: &mut Scene, user: &str) -> (LinkId, String) {
+    let link = scene.relay.handle_local_endpoint(scene.now);
+    let token = scene.relay.bind_local(link, user, scene.now).unwrap();
+    (link, format!("{} ", std::str::from_utf8(&token).unwrap()))
+}
+
+/// SDP-95: who answers may have us as its relay. The other side stays anchored, and its leg leads to the client's link.
+#[test]
+fn an_answer_through_us_is_anchored_on_the_other_side_only() {
+    for setup in ["passive", "active"] {
+        let mut scene = Scene::new();
+        let (_, token) = client(&mut scene, "bo");
+        let (invite, ok) = taken(&mut scene, &by_tls("ana", 1, "active", ""), &by_tls("bo", 1, setup, &token));
+        let said = std::str::from_utf8(&ok.body).unwrap();
+        assert!(path(&ok.body).starts_with("msrps://203.0.113.20:2855/") && !said.contains(token.trim()), "{said}");
+        assert_ne!(path(&ok.body), path(&invite.body));
+        let to_bo = format!("{token}msrps://198.51.100.2:7100/bo7tB2mXv9;tcp");
+        let to_ana = "msrps://192.0.2.1:7100/ana7tB2mXv9;tcp".to_owned();
+        assert_eq!(scene.terms, [(Side::B, to_bo), (Side::A, to_ana)]);
+        let at = scene.reserved[0];
+        assert_eq!(scene.told, [(at, "bound")], "nobody has to connect");
+        assert_eq!(counted(&scene), [(1, 0)]);
+        hang_up(&mut scene, &ok);
+    }
+}
+
+/// What an unreliable response shows of such an answer, and one by a token that is no more.
+#[test]
+fn an_answer_through_nobody_ends_the_call() {
+    let mut scene = Scene::new();
+    let (link, token) = client(&mut scene, "bo");
+    scene.invite(&by_tls("ana", 1, "active", ""));
+    let invite = scene.request(BO, "INVITE");
+    scene.reply(BO, &invite, 183, &by_tls("bo", 1, "passive", &token));
+    let early = scene.response(ANA, 183);
+    assert!(path(&early.body).starts_with("msrps://203.0.113.20:2855/"));
+    scene.relay.handle_lost(link, scene.now);
+    scene.reply(BO, &invite, 200, &by_tls("bo", 1, "passive", &token));
+    scene.response(ANA, 502);
+    scene.request(BO, "ACK");
+    let bye = scene.request(BO, "BYE");
+    scene.reply(BO, &bye, 200, "");
+    assert_eq!(scene.released, scene.reserved);
+    scene.nothing_left();
+}
+
+/// SDP-93, SDP-95: whatever Bo offers in the call, Ana's side of it stays; and who was relayed by both sides' wish and is
+/// not any more on one of them, is anchored on that one.
+#[test]
+fn a_session_stays_anchored_when_its_end_offers_through_us() {
+    let mut scene = Scene::new();
+    scene.living = true;
+    let (_, token) = client(&mut scene, "bo");
+    let (invite, ok) = taken(&mut scene, &by_tls("ana", 1, "active", ""), &by_tls("bo", 1, "passive", &token));
+    let again = scene.of_bo(&invite, "INVITE", 7);
+    let again = scene.say(BO, again, &(by_tls("bo", 2, "actpass", &token) + "a=sendonly\r\n"));
+    let passed = scene.request(ANA, "INVITE");
+    assert_eq!(path(&passed.body), path(&ok.body));
+    scene.reply(ANA, &passed, 200, &(by_tls("ana", 2, "active", "") + "a=recvonly\r\n"));
+    scene.request(ANA, "ACK");
+    let back = scene.response(BO, 200);
+    assert_eq!(path(&back.body), path(&invite.body));
+    let ack = scene.of_bo(&invite, "ACK", 7);
+    scene.say(BO, ack, "");
+    assert_eq!((again.method.as_str(), scene.reserved.len(), scene.released.len()), ("INVITE", 1, 0));
+    hang_up(&mut scene, &ok);
+}
+
+#[test]
+fn a_session_that_was_relayed_is_anchored_for_who_is_not_any_more() {
+    let mut scene = Scene::new();
+    scene.living = true;
+    let (_, of_ana) = client(&mut scene, "ana");
+    let (_, of_bo) = client(&mut scene, "bo");
+    let said = [by_tls("ana", 1, "active", &of_ana), by_tls("bo", 1, "passive", &of_bo)];
+    let (invite, ok) = taken(&mut scene, &said[0], &said[1]);
+    assert!(path(&ok.body).starts_with(of_bo.trim()) && scene.reserved.is_empty());
+    let again = scene.of_bo(&invite, "INVITE", 7);
+    scene.say(BO, again, &by_tls("bo", 2, "actpass", ""));
+    let passed = scene.request(ANA, "INVITE");
+    assert!(path(&passed.body).starts_with("msrps://203.0.113.20:2855/"));
+    scene.reply(ANA, &passed, 200, &by_tls("ana", 2, "active", &of_ana));
+    scene.request(ANA, "ACK");
+    let back = scene.response(BO, 200);
+    assert!(path(&back.body).starts_with("msrps://203.0.113.20:2855/") && path(&back.body) != path(&passed.body));
+    let ack = scene.of_bo(&invite, "ACK", 7);
+    scene.say(BO, ack, "");
+    assert_eq!(scene.told, [(scene.reserved[0], "bound")]);
+    hang_up(&mut scene, &ok);
 }
 
 /// SDP-16, SDP-27, SDP-32, SDP-99: nothing of Ana's way or connection is in what Bo gets.

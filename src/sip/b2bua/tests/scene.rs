@@ -12,7 +12,8 @@ use crate::relay::{AnchorNews, Authority, Event, Output as CoreOutput, Relay, Si
 use crate::sdp::{Fingerprint, Rules};
 use crate::sip::b2bua::session_timer::Wishes;
 use crate::sip::b2bua::{
-    Admission, AnchorRef, B2bua, CallEvent, CallKey, Forks, MediaSettings, Output, Refusal, Routed, Settings,
+    Admission, AnchorRef, B2bua, CallEvent, CallKey, Forks, MediaSettings, MsrpListener, Output, Refusal, Routed,
+    Settings,
 };
 use crate::sip::framing;
 use crate::sip::listeners::Listener;
@@ -89,7 +90,10 @@ fn documentation() -> Vec<Rule> {
 }
 
 fn settings() -> Settings {
-    let authority = |scheme, port| Authority { scheme, host: "203.0.113.20".to_owned(), port };
+    let msrp = |scheme, port| MsrpListener {
+        name: Authority { scheme, host: "203.0.113.20".to_owned(), port },
+        bound: SocketAddr::new(US.ip(), port),
+    };
     Settings {
         host: "gate.example".to_owned(),
         egress: EgressPolicy { allow: documentation(), ..EgressPolicy::default() },
@@ -97,7 +101,7 @@ fn settings() -> Settings {
         media: MediaSettings {
             rules: Rules::default(),
             secure_fingerprints: false,
-            authorities: vec![authority(crate::msrp::Scheme::Msrps, 2855), authority(crate::msrp::Scheme::Msrp, 2856)],
+            listeners: vec![msrp(crate::msrp::Scheme::Msrps, 2855), msrp(crate::msrp::Scheme::Msrp, 2856)],
             fingerprints: Fingerprint::of(b"our certificate"),
             within: Duration::from_secs(60),
         },
@@ -118,7 +122,7 @@ impl Scene {
         let mut settings = settings();
         change(&mut settings);
         let mut core = crate::relay::Settings::new("203.0.113.20");
-        core.authorities.clone_from(&settings.media.authorities);
+        core.authorities = settings.media.listeners.iter().map(|own| own.name.clone()).collect();
         core.policy.allow.extend(documentation());
         let listeners = settings.listeners.clone();
         Scene {

@@ -216,6 +216,78 @@ fn rfc3263_s4_2_a_pointer_without_its_service_leads_to_the_next_and_at_last_to_t
     assert_eq!(outcome.targets.expect("targets"), ["TCP 192.0.2.80:5060"], "by the protocol that was preferred");
 }
 
+/// A service whose hosts lead nowhere is passed over as one without records is; what the domain has said of its protocol
+/// stays said.
+#[rstest]
+#[case::no_addresses(&["0 0 1 a.", "1 0 2 b."], &[], "S _t., A a., A b., S _u., A c.", &["UDP 192.0.2.3:7"])]
+#[case::failed_addresses(&["0 0 1 a."], &["!"], "S _t., A a., S _u., A c.", &["UDP 192.0.2.3:7"])]
+#[case::failed_service(&["!"], &[], "S _t., S _u., A c.", &["UDP 192.0.2.3:7"])]
+#[case::decidedly_none(&["0 0 0 ."], &[], "S _t., S _u., A c.", &["UDP 192.0.2.3:7"])]
+#[case::nowhere(&["0 0 1 a.invalid."], &[], "S _t., S _u., A c.", &["UDP 192.0.2.3:7"])]
+#[case::one_is_enough(&["0 0 1 a.", "1 0 2 b.", "2 0 2 c."], &["!"], "S _t., A a., A b., A c.", &["TCP 192.0.2.3:2"])]
+fn rfc3263_s4_1_a_service_that_leads_nowhere_gives_way_to_the_next(
+    #[case] services: &[&str],
+    #[case] of_a: &[&str],
+    #[case] asked: &str,
+    #[case] expected: &[&str],
+) {
+    // Their order in the answer says nothing.
+    let pointers: &[&str] = &["20 1 s SIP+D2U _u.", "10 1 s SIP+D2T _t."];
+    let zone: Zone<'_> = &[
+        ("N example.com", pointers),
+        ("S _t.", services),
+        ("S _u.", &["0 0 7 c."]),
+        ("A a.", of_a),
+        ("A c.", &["192.0.2.3"]),
+        ("A example.com", &["192.0.2.80"]),
+    ];
+    let outcome = search("sip:example.com", ALL, false, zone);
+    assert_eq!(outcome.asked.join(", "), format!("N example.com, {asked}"));
+    assert_eq!(outcome.targets.expect("targets"), expected);
+}
+
+/// The last one too: then the domain itself is asked by a protocol of which nothing was said, or the search is in vain.
+#[test]
+fn rfc3263_s4_2_services_that_all_lead_nowhere() {
+    let pointers: &[&str] = &["10 1 s SIP+D2T _t.", "20 1 s SIP+D2U _u."];
+    let mut zone = vec![("N example.com", pointers), ("A example.com", &["192.0.2.80"]), ("S _u.", &["0 0 1 a."])];
+    let outcome = search("sip:example.com", ALL, false, &zone);
+    assert_eq!(outcome.asked.join(", "), "N example.com, S _t., S _u., A a., A example.com");
+    assert_eq!(outcome.targets.expect("targets"), ["TCP 192.0.2.80:5060"]);
+    zone.push(("S _t.", &["0 0 1 b."]));
+    let outcome = search("sip:example.com", ALL, false, &zone);
+    assert_eq!(outcome.asked.join(", "), "N example.com, S _t., A b., S _u., A a.");
+    assert_eq!(outcome.targets, Err(Unresolved::Nothing));
+    // The same where no NAPTR record says which.
+    let zone: Zone<'_> = &[
+        ("S _sip._udp.example.com", &["0 0 1 a."]),
+        ("S _sip._tcp.example.com", &["0 0 2 b."]),
+        ("A b.", &["192.0.2.2"]),
+    ];
+    assert_eq!(search("sip:example.com", ALL, false, zone).targets.expect("targets"), ["TCP 192.0.2.2:2"]);
+}
+
+/// ADV-R26: however many services there are, so many hosts and targets and no more.
+#[test]
+fn adv_r26_services_that_lead_nowhere_are_bounded_together() {
+    let names: Vec<String> = (0..9).map(|n| format!("{n} 1 s SIP+D2T _t{n}.")).collect();
+    let pointers: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hosts: Vec<Vec<String>> =
+        (0..4).map(|service| (0..5).map(|n| format!("{n} 0 5060 h{service}x{n}.")).collect()).collect();
+    let hosts: Vec<Vec<&str>> = hosts.iter().map(|of| of.iter().map(String::as_str).collect()).collect();
+    let services: Vec<String> = (0..4).map(|n| format!("S _t{n}.")).collect();
+    let many: Vec<String> = (1..=20).map(|n| format!("192.0.2.{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let mut zone: Vec<(&str, &[&str])> = vec![("N h", &pointers)];
+    zone.extend(services.iter().zip(&hosts).map(|(name, hosts)| (name.as_str(), &hosts[..])));
+    let outcome = search("sip:h", ALL, false, &zone);
+    let questions = |kind: &str| outcome.asked.iter().filter(|asked| asked.starts_with(kind)).count();
+    assert_eq!((questions("S "), questions("A ")), (MOST_SERVICES, MOST_HOSTS), "{:?}", outcome.asked);
+    assert_eq!(outcome.targets, Err(Unresolved::Nothing));
+    zone.push(("A h1x1.", &many));
+    assert_eq!(search("sip:h", ALL, false, &zone).targets.expect("targets").len(), MOST_TARGETS);
+}
+
 #[test]
 fn rfc3263_s4_3_rfc2782_priorities_then_weights() {
     let services: &[&str] = &["2 9 4 d.", "1 60 1 a.", "1 0 2 b.", "1 40 3 c.", "0 0 0 e."];
