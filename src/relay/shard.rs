@@ -285,7 +285,7 @@ impl Relay {
             Content::SessionOver { source } => self.take_session_over(source),
             Content::Barrier { flow } => self.post(from, Content::Passed { flow }),
             Content::Passed { flow } => self.take_passed(flow),
-            Content::CutFlow { flow } => self.cut_flow(flow, now),
+            Content::CutFlow { flow } => self.take_cut_flow(flow, now),
             Content::Attach(attach) => self.take_attach(attach, now),
             Content::Attached { leg, link, relay, peer } => self.take_attached(leg, link, relay, peer),
             Content::NotAttached { leg } => self.take_not_attached(leg),

@@ -54,8 +54,15 @@ impl Relay {
         }
     }
 
+    /// The same for one flow, whose source is elsewhere: what has left by it may have come in by another token than a leg's.
+    pub(in crate::relay) fn take_cut_flow(&mut self, id: FlowId, now: Moment) {
+        let Some(link) = self.flows.get(id).map(|f| f.link) else { return };
+        self.cut_flow(id, now);
+        self.settle_tokens(link, &[], &[id], now);
+    }
+
     /// Everything that waits in a flow fails. Of a message that has begun to leave the receiver learns that no more comes.
-    pub(in crate::relay) fn cut_flow(&mut self, id: FlowId, now: Moment) {
+    fn cut_flow(&mut self, id: FlowId, now: Moment) {
         let Some(flow) = self.flows.get(id) else { return };
         let begun = |c: &&Queued| flow.open.is_none() && c.has_body && c.start + c.written > 1;
         if let Some(chunk) = flow.queue.front().filter(begun) {

@@ -1,7 +1,7 @@
 //! Legs whose end has us as its relay: its path begins with a token of ours, and its link is there already (RFC 4976
 //! sections 5.1 and 6.2; SDP-95).
 
-use super::scene::{ANA, BO, Meeting, from_path, terms, to_path};
+use super::scene::{ANA, BO, Meeting, from_path, reserve, terms, to_path};
 use crate::relay::tests::chunk::{Request, pattern};
 use crate::relay::tests::end::Answer;
 use crate::relay::tests::scene::{HUB, INES, TOMAS};
@@ -131,6 +131,35 @@ fn what_comes_before_the_answer_or_the_other_leg_waits() {
     assert!(m.codes(bo, &send.tid).is_empty());
     let ana = m.come(Side::A);
     assert_eq!((m.codes(bo, &send.tid), m.net.ends[ana].content("early001")), (vec![200], b"early".to_vec()));
+    m.assert_nothing_left();
+}
+
+/// Who has waited for one call in vain still waits for another, though its token is the same.
+#[test]
+fn waiting_in_vain_is_of_one_call() {
+    let mut m = Meeting::reserved();
+    let bo = m.net.client(0);
+    let token = m.net.auth(bo, BO, &[]);
+    let path = format!("{token} {BO}");
+    m.set(Side::A, terms(ANA, Connect::Them)).expect("good terms");
+    m.set(Side::B, terms(&path, Connect::Them)).expect("good terms");
+    let send = Request::send(&[&token, m.uri(Side::B)], BO).id("vain0001").body("anybody?");
+    m.net.write(bo, send.octets());
+    m.net.seconds(11);
+    assert_eq!(m.codes(bo, &send.tid), [481]);
+    let (anchor, uris) = reserve(&mut m.net).expect("room for an anchor");
+    let now = m.net.now;
+    for (side, target) in [(Side::A, ANA), (Side::B, &*path)] {
+        m.relay().set_leg(anchor, side, terms(target, Connect::Them), now).expect("good terms");
+    }
+    let send = Request::send(&[&token, &uris[1]], BO).id("m0000001").body("anybody?");
+    m.net.write(bo, send.octets());
+    assert!(m.codes(bo, &send.tid).is_empty());
+    let ana = m.net.client(0);
+    m.net.write(ana, Request::send(&[&uris[0]], ANA).id("hello000").range("1-0/0").octets());
+    assert_eq!((m.codes(bo, &send.tid), m.net.ends[ana].content("m0000001")), (vec![200], b"anybody?".to_vec()));
+    let now = m.net.now;
+    assert!(m.relay().release_anchor(anchor, SessionEnd::Bye, now));
     m.assert_nothing_left();
 }
 

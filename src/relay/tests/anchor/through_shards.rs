@@ -85,15 +85,50 @@ fn messages_and_reports_pass_both_ways_between_any_shards() {
         assert_eq!(w.ends[ana].reports("odd").iter().map(|r| r.0).collect::<Vec<_>>(), [415], "{place:?}");
         assert_eq!(w.ends[bo].reports("odd").iter().map(|r| r.0).collect::<Vec<_>>(), [415], "{place:?}");
         m.release(&mut w, SessionEnd::Bye);
-        w.run(Duration::from_secs(5));
+        w.run(MOMENT);
+        // At once, and when all is over.
+        for late in ["late1", "late2"] {
+            let tids = [m.say(&mut w, Side::A, late, b"late"), w.ends[bo].send(&via, late, b"late")];
+            w.run(Duration::from_secs(5));
+            assert_eq!(w.ends[ana].status_of(&tids[0]), Some(481), "{place:?} {late}");
+            assert_eq!(w.ends[bo].status_of(&tids[1]), Some(481), "{place:?} {late}");
+        }
         let tally = record(&w).expect("it is over").tally;
         assert_eq!((tally.octets_from_owner, tally.octets_to_owner), (60_003, 60_003), "{place:?}");
-        let tids = [m.say(&mut w, Side::A, "late", b"late"), w.ends[bo].send(&via, "late", b"late")];
-        w.run(MOMENT);
-        assert_eq!(w.ends[ana].status_of(&tids[0]), Some(481), "{place:?}");
-        assert_eq!(w.ends[bo].status_of(&tids[1]), Some(481), "{place:?}");
         assert!(!w.ends[bo].closed, "{place:?}");
         w.assert_nothing_left();
+    }
+}
+
+/// ADV-S18: what has not left or has no answer two seconds after a BYE is told once, and soon: both keep their links.
+#[test]
+fn a_bye_cuts_what_is_under_way_between_any_shards() {
+    for place in PLACES {
+        for by_ana in [true, false] {
+            let mut w = World::with_shards(5, 3);
+            let (m, token) = joined(&mut w, place, Connect::Them);
+            let (from, to) = if by_ana { (m.ends[0], m.ends[1]) } else { (m.ends[1], m.ends[0]) };
+            let path = if by_ana { m.uris[0].clone() } else { format!("{token} {}", m.uris[1]) };
+            w.ends[to].answer = None;
+            let silent = w.ends[from].send(&path, "silent", b"no answer");
+            w.run(MOMENT);
+            w.ends[to].rate = Some(1);
+            let file = w.ends[from].send(&path, "file", &vec![b'x'; 150_000]);
+            w.run(Duration::from_millis(200));
+            m.release(&mut w, SessionEnd::Bye);
+            w.run(Duration::from_secs(5));
+            assert_eq!(record(&w).map(|r| r.end), Some(SessionEnd::Bye), "{place:?} {by_ana}");
+            for (tid, id) in [(&silent, "silent"), (&file, "file")] {
+                let (status, reports) = (w.ends[from].status_of(tid), w.ends[from].reports(id));
+                let failed = usize::from(status.is_some_and(|s| s != 200));
+                assert_eq!(failed + reports.len(), 1, "{id} {place:?} {by_ana}: {status:?} {reports:?}");
+            }
+            w.ends[to].rate = None;
+            w.run(Duration::from_secs(40));
+            assert!(!w.ends[from].closed && !w.ends[to].closed, "{place:?} {by_ana}");
+            assert!(w.ends[from].reports("silent").len() <= 1 && w.ends[to].message("file").is_none());
+            w.assert_nothing_left();
+        }
     }
 }
 
@@ -110,6 +145,40 @@ fn the_end_of_the_clients_link_is_told_on_the_anchors_shard() {
         m.release(&mut w, SessionEnd::Bye);
         w.assert_nothing_left();
     }
+}
+
+/// A client behind a peer relay sends by another link of that relay, on a shard that has neither its token nor the leg: a new
+/// path of the other side is followed there as well.
+#[test]
+fn a_new_path_reaches_who_sends_by_another_link_of_a_relay() {
+    let mut w = World::with_shards(10, 3);
+    let ana = w.busy_client("ana.example", 0, 0).0;
+    let [hub, other] = [1, 2].map(|shard| w.connect_relay("hub.example", 0, shard));
+    for end in [hub, other] {
+        w.ends[end].uri = "msrps://hub.example:7000/in;tcp msrps://bo.example:7000/bo;tcp".to_owned();
+    }
+    let token = w.auth(hub, 0);
+    let m = Meeting::reserve(&mut w, 1, [ana, hub]);
+    m.answer(&mut w, Side::A);
+    m.hello(&mut w, Side::A);
+    answer_through(&mut w, &m, &token, Connect::Them).expect("good terms");
+    w.run(MOMENT);
+    let via = format!("{token} {}", m.uris[1]);
+    w.ends[other].send(&via, "one", b"one");
+    w.run(MOMENT);
+    w.ends[ana].uri = "msrps://edge.example:1/x;tcp msrps://ana.example:7000/ana;tcp".to_owned();
+    m.answer(&mut w, Side::A);
+    w.run(MOMENT);
+    w.ends[other].send(&via, "two", b"two");
+    w.run(MOMENT);
+    let hops = |id: &str| {
+        w.ends[ana].frames.iter().find(|f| f.message() == id).and_then(|f| f.head.to_path()).map(|p| p.len())
+    };
+    assert_eq!((hops("one"), hops("two")), (Some(1), Some(2)));
+    m.release(&mut w, SessionEnd::Bye);
+    // A token that nobody's link takes along dies in its time.
+    w.run(Duration::from_secs(4000));
+    w.assert_nothing_left();
 }
 
 /// The client has moved since its token was made: it is asked for where it has gone, and stays there from then on.
