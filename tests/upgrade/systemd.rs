@@ -127,8 +127,9 @@ async fn a_restart_with_activated_sockets_leaves_no_gap() {
     attempts.serve(50).await;
     let (served, failures) = attempts.end().await;
     // Who was let in just before the end of a process is cut off or turned away with it. Nobody finds nobody there.
-    let met =
-        |why: &String| ["403", "os error 104", "ConnectionReset", "reset", "eof", "losed"].iter().any(|how| why.contains(how));
+    let met = |why: &String| {
+        ["403", "os error 104", "ConnectionReset", "reset", "eof", "losed"].iter().any(|how| why.contains(how))
+    };
     let others: Vec<_> = failures.iter().filter(|why| !met(why)).collect();
     assert!(others.is_empty(), "{served} served, {others:?}");
     println!("{served} clients served over three restarts, {} met an end", failures.len());
