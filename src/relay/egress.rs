@@ -232,7 +232,8 @@ impl Relay {
         if pending.is_some() && report == FailureReport::Yes {
             flow.awaited += 1;
         }
-        flow.open = Some(OpenPart { tid, guard: EndLineGuard::new(tid), start, written: 0, opened: now });
+        flow.open =
+            Some(OpenPart { tid, guard: EndLineGuard::new(tid), start, written: 0, opened: now, refused: false });
         if !whole {
             if let Some(link) = self.links.get_mut(id) {
                 link.egress.open = Some(flow_id);
@@ -364,6 +365,10 @@ impl Relay {
         // What follows of the chunk is collected anew before it leaves.
         flow.hold_until = now + hold;
         let has_body = flow.queue.front().is_some_and(|c| c.has_body);
+        let pending = flow.queue.front().and_then(|c| c.pending).filter(|_| part.refused);
+        if let Some(failed) = pending.and_then(|p| self.pendings.get_mut(p)).and_then(|p| p.failed.as_mut()) {
+            failed.behind = failed.behind.max(part.start + part.written);
+        }
         let from = out.heads.len();
         end_line(&mut out.heads, part.tid.as_bytes(), flag, has_body);
         out.head(from);

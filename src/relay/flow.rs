@@ -78,6 +78,8 @@ pub(super) struct OpenPart {
     pub(super) start: u64,
     pub(super) written: u64,
     pub(super) opened: Moment,
+    /// The next hop has refused it already: what is still written of it shares that fate.
+    pub(super) refused: bool,
 }
 
 /// The receiving half of a way.

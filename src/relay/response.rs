@@ -66,7 +66,11 @@ impl Relay {
                 self.leg_refuses(id, flow, status);
             }
             if !t.complete {
-                // ADV-R12: an answer before the last octet counts; a refusal ends the running part at once.
+                // ADV-R12: an answer before the last octet counts.
+                let running = flow.and_then(|f| self.flows.get_mut(f)).and_then(|f| f.open.as_mut());
+                if let Some(part) = running.filter(|part| part.tid == tid) {
+                    part.refused |= outcome.is_err();
+                }
                 self.settle_part(pending, t.first, self.written_so_far(pending, t.first), outcome, now);
             } else {
                 self.settle_part(pending, t.first, t.behind, outcome, now);

@@ -308,6 +308,32 @@ fn an_answer_before_the_last_octet_settles_its_chunk() {
     assert_eq!(s.relay().pending_count(), 0);
 }
 
+/// ADV-R12, RLY-56: what leaves of a part after its refusal has failed with it.
+#[test]
+fn a_refusal_before_the_last_octet_is_told_of_all_the_part() {
+    let mut s = Scene::new().introduced();
+    let tomas = s.tomas();
+    s.net.ends[tomas].answer = Answer::Nothing;
+    let send = s.send().id("m1").range("1-*/5000").body("");
+    s.net.write(s.ines, [send.head(), pattern(3000)].concat());
+    s.net.millis(20);
+    let raw = String::from_utf8_lossy(&s.net.ends[tomas].raw).into_owned();
+    let tid = raw.split(' ').nth(1).expect("a transact-id").to_owned();
+    // Some of the rest stays in his socket, the last of it with the relay.
+    s.net.window = 1000;
+    s.net.read(tomas, false);
+    s.net.write(s.ines, &pattern(5000)[3000..4500]);
+    s.net.write(s.ines, [pattern(5000)[4500..].to_vec(), send.end()].concat());
+    let answer = format!("MSRP {tid} 400 No\r\nTo-Path: {}\r\nFrom-Path: {TOMAS}\r\n-------{tid}$\r\n", s.token);
+    s.net.write(tomas, answer);
+    s.net.window = 64 << 10;
+    s.net.read(tomas, true);
+    s.net.seconds(60);
+    assert_eq!((s.codes(&send.tid), s.ranges()), (vec![200], vec!["1-*/5000 $".to_owned()]));
+    assert_eq!(s.reports(), [(400, "1-5000/5000".to_owned())]);
+    assert_eq!(s.relay().pending_count(), 0);
+}
+
 /// CORE-46, RLY-80
 #[test]
 fn octets_that_are_there_wait_behind_an_answer() {

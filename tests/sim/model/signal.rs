@@ -145,7 +145,9 @@ impl Model {
             silent |= late;
             // Silence is a failure for those who asked for answers alone.
             let over = || late && c.wish == Wish::Yes && self.waited(node, p.link, p.sent, now) >= ANSWER - SLACK;
-            if gone || refused || p.flag.is_none() || over() {
+            // The relay has given the message up: nobody need wait for an answer.
+            let given_up = late && p.flag == Some('#') && c.flag != Some('#');
+            if gone || refused || p.flag.is_none() || over() || given_up {
                 return None;
             }
         }
