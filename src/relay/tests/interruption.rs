@@ -89,7 +89,7 @@ fn rly_86_trickling_sender_frees_a_shared_link() {
     s.net.write(other, r.octets());
     for at in 10..15 {
         assert!(!s.net.ends[tomas].sends().iter().any(|f| f.message() == "o1"), "a part of 2048 octets comes first");
-        s.net.write(s.ines, pattern(5000)[at..=at].to_vec());
+        s.net.write(s.ines, &pattern(5000)[at..=at]);
         s.net.millis(40);
     }
     assert!(s.net.ends[tomas].sends().iter().any(|f| f.message() == "o1"), "but not for ever");
