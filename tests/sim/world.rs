@@ -17,9 +17,9 @@ use crate::wire::{End, EndRef, Pipe, Plug, Wire};
 
 const SECOND: u64 = 1_000_000_000;
 /// Rounds at one instant after which time stands still.
-const ROUNDS: usize = 500_000;
+const ROUNDS: usize = 2_000_000;
 /// Rounds after which a run goes on for the sake of going on: ten times what any needs.
-const STEPS: u64 = 6_000_000;
+const STEPS: u64 = 10_000_000;
 
 /// Something that can be done at once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
