@@ -334,6 +334,7 @@ impl World {
     /// A connection breaks: both sides lose it, with what is on its way.
     pub fn reset(&mut self, wire: usize) {
         self.trace.note("reset", &[wire as u64]);
+        self.model.book.links_broke |= self.wires[wire].between_relays();
         for side in 0..2 {
             let end = wire * 2 + side;
             let plug = std::mem::replace(&mut self.end_mut(end).plug, Plug::Gone);
