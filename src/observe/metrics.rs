@@ -13,6 +13,7 @@ use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::exposition::{Exposition, sorted};
+use super::heap::Heap;
 use super::series;
 use super::sip::{self, SipSnapshot};
 use super::spool::Losses;
@@ -58,6 +59,10 @@ impl Exporter {
         let mut text = Exposition::default();
         series::expose(&mut text, shards);
         self.counted_elsewhere.store(text.into_text().into());
+        if let Some(heap) = Heap::now() {
+            self.gauge(series::ALLOCATED, &[], heap.allocated as f64);
+            self.gauge(series::HEAP_RESIDENT, &[], heap.resident as f64);
+        }
         self.handle.run_upkeep();
     }
 

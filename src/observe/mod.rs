@@ -18,6 +18,7 @@ mod events;
 mod exposition;
 #[cfg(test)]
 mod fail2ban;
+mod heap;
 pub mod log;
 mod metrics;
 mod records;

@@ -17,6 +17,13 @@ pub(super) const SHARDS_ANSWERING: Family =
 pub(super) const LINES_LOST: Family =
     ("chappe_lines_lost_total", "Log lines and session records lost: queue full, or writing failed.");
 
+pub(super) const ALLOCATED: Family =
+    ("chappe_allocated_octets", "Memory in use: allocated and not freed, outside the kernel.");
+pub(super) const HEAP_RESIDENT: Family = (
+    "chappe_heap_resident_octets",
+    "Memory in pages that the allocator holds, with its own books and what it keeps for later.",
+);
+
 const FRAMES: Family = ("chappe_frames_total", "MSRP frames by kind, direction and transport.");
 const FRAME_OCTETS: Family =
     ("chappe_frame_octets_total", "Octets of heads and bodies of MSRP frames by kind, direction and transport.");

@@ -62,14 +62,19 @@ impl Relay {
     /// An AUTH that is addressed to us.
     pub(super) fn authorize(&mut self, id: LinkId, head: Head, now: Moment) {
         let Some(link) = self.links.get(id) else { return };
-        if !link.meta.auth {
+        // A connection that we have made to a peer relay is as good as one from there: its users come by either (RLY-67).
+        let (relay, ours) = (link.meta.relay.is_some(), link.dialled && link.meta.secure);
+        if !link.meta.auth && !(relay && ours) {
             self.count_auth(AuthOutcome::Forbidden);
             self.respond(id, &head, Status::FORBIDDEN, &[], now);
-            return self.close_flushing(id, CloseReason::AuthNotServed, now);
+            // Others' sessions are on a relay's link: it is never closed for an AUTH (RLY-24).
+            if !relay {
+                self.close_flushing(id, CloseReason::AuthNotServed, now);
+            }
+            return;
         }
         let from = head.from_path().map(|p| (p.len(), p.first().unwrap_or_default().to_vec()));
         let Some((hops, from_first)) = from else { return };
-        let relay = link.meta.relay.is_some();
         if relay && self.check_identity(id, &from_first).is_err() {
             return self.refuse(id, &head, Refusal::Impostor, now);
         }

@@ -33,7 +33,9 @@ impl World {
             Fault::Leap(node, time) => {
                 self.nodes[node].skew += time * MILLI;
                 // What waited for a moment has waited for long by its clock.
-                self.model.disturbed(node, self.now + self.nodes[node].skew);
+                let n = &self.nodes[node];
+                let until = self.now.max(n.frozen_until).max(n.mail_stalled) + n.skew;
+                self.model.disturbed(node, until);
                 self.stats.add(Count::Leap);
                 true
             }

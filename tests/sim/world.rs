@@ -17,9 +17,9 @@ use crate::wire::{End, EndRef, Pipe, Plug, Wire};
 
 const SECOND: u64 = 1_000_000_000;
 /// Rounds at one instant after which time stands still.
-const ROUNDS: usize = 500_000;
+const ROUNDS: usize = 2_000_000;
 /// Rounds after which a run goes on for the sake of going on: ten times what any needs.
-const STEPS: u64 = 6_000_000;
+const STEPS: u64 = 10_000_000;
 
 /// Something that can be done at once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -334,6 +334,7 @@ impl World {
     /// A connection breaks: both sides lose it, with what is on its way.
     pub fn reset(&mut self, wire: usize) {
         self.trace.note("reset", &[wire as u64]);
+        self.model.book.links_broke |= self.wires[wire].between_relays();
         for side in 0..2 {
             let end = wire * 2 + side;
             let plug = std::mem::replace(&mut self.end_mut(end).plug, Plug::Gone);

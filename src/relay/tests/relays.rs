@@ -149,6 +149,23 @@ fn s10_5_auth_at_an_outer_relay_through_the_inner_one() {
     assert_eq!(p.net.last(p.ines).body, b"hi");
 }
 
+/// RLY-24, RLY-67: users of the other relay come by the link that we have made, and their AUTH does not end it.
+#[test]
+fn auth_is_served_on_a_link_that_we_have_made() {
+    let mut p = Pair::new();
+    let back = Request::send(&[&p.hub, &p.gate, INES], TOMAS).id("b").body("by a link of the hub");
+    p.net.write(p.tomas, back.octets());
+    assert_eq!(p.net.dialled.len(), 1);
+    let outer = format!("msrps://{HUB};tcp");
+    let ask = Request::new("AUTH", &[&p.gate, &outer], INES);
+    p.net.write(p.ines, ask.octets());
+    assert_eq!(p.net.ends[p.ines].codes(&ask.tid), [401]);
+    let send = p.send().id("m1").body("still there");
+    p.net.write(p.ines, send.octets());
+    assert_eq!(p.net.ends[p.ines].codes(&send.tid), [200]);
+    assert_eq!((p.net.dialled.len(), p.net.closed.len()), (1, 0));
+}
+
 /// CORE-64, RLY-36
 #[test]
 fn rly_36_token_of_a_relay_is_good_on_any_of_its_links() {

@@ -78,7 +78,10 @@ impl Model {
         };
         let next = |c: &Chunk| !c.out_done && c.start + c.out == range.start;
         let from = passage.cursor.min(passage.chunks.len());
-        let Some(at) = passage.chunks[from..].iter().position(next).map(|i| i + from) else {
+        let later = || passage.chunks[from..].iter().position(next).map(|i| i + from);
+        // What had come by a link that broke is read when it has come to another shard: too late, and told as failed.
+        let broken = || passage.chunks.iter().position(|c| next(c) && !self.is_open(node, c.link));
+        let Some(at) = later().or_else(broken) else {
             let expected: Vec<u64> = passage.chunks[from..].iter().map(|c| c.start + c.out).collect();
             let what = format!("relay {node} sends {id} from octet {}; there wait {expected:?}", range.start);
             return self.fail(Rule::Order, what);

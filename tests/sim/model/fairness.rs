@@ -91,13 +91,16 @@ impl Model {
         let relays = matches!(self.kind(node, end), Some(LinkKind::Peer { .. }));
         let n = &mut self.nodes[node];
         let Some(c) = n.passages.get_mut(id).and_then(|p| p.chunks.get_mut(chunk)) else { return };
-        let (turn, way) = (c.turn.take(), (c.link, c.to.join(" ")));
+        let (turn, way, from, came) = (c.turn.take(), (c.link, c.to.join(" ")), c.link, c.came);
         // Whatever was before it has left or will not.
         let queue = n.queues.entry(way).or_default();
         if let Some(at) = queue.iter().position(|(message, c)| message == id && *c == chunk) {
             queue.drain(..at);
         }
-        let Some((at, written)) = turn.filter(|(at, _)| *at == end && !relays) else { return };
+        // What was read with something for a receiver that is stopped waits with it.
+        let stopped = |l: &super::Link| l.paused.is_some() || l.pauses.iter().any(|(_, to)| *to >= came);
+        let held = n.links.get(&from).is_none_or(stopped);
+        let Some((at, written)) = turn.filter(|(at, _)| *at == end && !relays && !held) else { return };
         let Some(link) = n.links.get(&at) else { return };
         let sessions = n.ways.values().filter(|w| **w == at).count() as u64;
         // A turn and the part with which it ends; who wrote more than his turn waits for as many more.

@@ -38,13 +38,14 @@ impl Model {
 
     /// The links of suspicious REPORTs have closed, or should have.
     pub(super) fn look_at_suspects(&mut self, node: usize, now: u64) {
-        let due = |s: &Suspect| s.node == node && now > s.at + FLUSH;
-        let (over, open) = std::mem::take(&mut self.suspects).into_iter().partition(due);
+        let disturbed = self.nodes[node].disturbed;
+        let over = |s: &Suspect| s.at.max(disturbed) + FLUSH;
+        let due = |s: &Suspect| s.node == node && now > over(s);
+        let (ripe, open): (Vec<_>, _) = std::mem::take(&mut self.suspects).into_iter().partition(due);
         self.suspects = open;
-        for suspect in over {
-            let closed = |end: &EndRef| {
-                self.nodes[node].links.get(end).is_none_or(|l| !l.open && l.closed <= suspect.at + FLUSH)
-            };
+        for suspect in ripe {
+            let closed =
+                |end: &EndRef| self.nodes[node].links.get(end).is_none_or(|l| !l.open && l.closed <= over(&suspect));
             if !suspect.links.iter().any(closed) && self.nodes[node].up {
                 self.fail(suspect.rule, suspect.what);
             }
