@@ -13,6 +13,13 @@ build() { cargo build --release; }
 
 demo() { cargo run --release -- demo; }
 
+# Whether the side-by-side comparison works; nobody judges its figures here.
+compare() {
+    local out=$scratch/compare
+    loadtest/compare.sh --quick --repeats 1 --out "$out"
+    grep -q '<svg' "$out/page.html"
+}
+
 fuzz_long() { fuzz "${FUZZ_SECONDS:-900}"; }
 
 benches() {
@@ -59,6 +66,7 @@ stage build build
 stage "slow file" slow_file
 stage fuzz fuzz_long
 stage benches benches
+stage compare compare
 stage "sip storm" sip_storm
 stage simulation simulation
 stage mutation mutation

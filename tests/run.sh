@@ -72,13 +72,6 @@ instructions() {
 
 build() { cargo build --release --workspace; }
 
-# Whether the side-by-side comparison works; nobody judges its figures here.
-compare() {
-    local out=$scratch/compare
-    loadtest/compare.sh --quick --repeats 1 --out "$out"
-    grep -q '<svg' "$out/page.html"
-}
-
 # Of the program that was built above; `cargo run` would build it once more, alone.
 demo() { "$target/release/chappe" demo; }
 
@@ -125,7 +118,6 @@ stage "fuzz smoke" fuzz_smoke
 stage build build
 [ ! -e tests/interop.rs ] || stage interop interop
 stage "sip peers" sip_peers
-stage compare compare
 [ ! -e benches/instructions.rs ] || stage instructions instructions
 ! knows demo || stage demo demo
 stage "release tests" release
