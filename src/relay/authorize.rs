@@ -63,8 +63,9 @@ impl Relay {
     pub(super) fn authorize(&mut self, id: LinkId, head: Head, now: Moment) {
         let Some(link) = self.links.get(id) else { return };
         // A connection that we have made to a peer relay is as good as one from there: its users come by either (RLY-67).
-        let (relay, ours) = (link.meta.relay.is_some(), link.dialled && link.meta.secure);
-        if !link.meta.auth && !(relay && ours) {
+        let relay = link.meta.relay.is_some();
+        let serves = link.meta.auth || (relay && link.dialled && link.meta.secure);
+        if !serves {
             self.count_auth(AuthOutcome::Forbidden);
             self.respond(id, &head, Status::FORBIDDEN, &[], now);
             // Others' sessions are on a relay's link: it is never closed for an AUTH (RLY-24).
