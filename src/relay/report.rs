@@ -209,10 +209,10 @@ impl Relay {
         for (pending, first, behind, on_wire) in dropped {
             let tell_at = now + self.settings.limits.report_grace;
             let Some(p) = self.pendings.get_mut(pending) else { continue };
-            if behind > first {
-                p.fail(status, first, behind, tell_at);
-            } else if p.failed.is_none() {
-                p.fail(status, first, first, tell_at);
+            let fresh = (behind > first || p.failed.is_none()) && p.fail(status, first, behind, tell_at);
+            if fresh {
+                // For the answers to parts of it that have left it waits only a little.
+                self.timers.arm(tell_at, Owner::Failing(pending));
             }
             if !on_wire {
                 self.all_parts_out(pending, now);

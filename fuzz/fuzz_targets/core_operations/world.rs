@@ -152,11 +152,14 @@ impl World {
                 }
                 quiet = false;
             }
-            if quiet {
-                break;
+            if !quiet {
+                continue;
             }
+            // Settling may say something in its turn.
+            self.shard(shard).settle(now);
+            let Some(output) = self.shard(shard).poll_output() else { break };
+            self.output(shard, output);
         }
-        self.shard(shard).settle(now);
     }
 
     fn output(&mut self, shard: u16, output: Output) {
