@@ -332,6 +332,25 @@ fn rly_54_reports_that_do_not_touch_are_not_put_together() {
     assert_eq!(reports[50..], [(400, "501-540/1000".to_owned()), (400, "551-600/1000".to_owned())]);
 }
 
+/// RLY-89: another chunk of it has left in part, and nobody answers that.
+#[test]
+fn what_a_refused_message_had_still_to_send_is_told_soon() {
+    let mut s = Scene::new().tomas_answers(Answer::Nothing);
+    s.ines_writes(&s.send().id("m1").range("1-10/200010").body(pattern(10)).flag('+'));
+    let tomas = s.tomas();
+    let first = s.net.last(tomas);
+    s.net.window = 1000;
+    s.net.read(tomas, false);
+    s.ines_writes(&s.send().id("m1").range("11-200010/200010").body(pattern(200_000)));
+    s.net.ends[tomas].answer_to(&first, 413);
+    s.net.seconds(1);
+    s.net.window = 1 << 20;
+    s.net.read(tomas, true);
+    s.net.seconds(5);
+    let reports: Vec<u16> = s.reports().iter().map(|(code, _)| *code).collect();
+    assert_eq!(reports, [413, 413], "{:?}", s.reports());
+}
+
 /// CORE-105, RLY-68, RLY-73, ADV-R11, ADV-R13
 #[test]
 fn rly_73_response_on_another_connection_changes_nothing() {
