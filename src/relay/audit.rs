@@ -222,12 +222,7 @@ impl Relay {
                 None => "a leg without its anchor",
                 Some(anchor) if anchor.is_ending() => "a token of an anchor that is over",
                 Some(anchor) if !anchor.knows(side, *token) => "unknown to its leg",
-                // One that is about to close keeps its entry until it has.
-                _ if session.far.iter().filter(|f| f.link.shard != self.shard || self.alive(f.link.link)).count()
-                    > 1 =>
-                {
-                    "more than one end"
-                }
+                _ if session.far.len() > 1 => "more than one end",
                 _ => continue,
             };
             return Err(Discrepancy::Anchor(format!("{token:?}"), wrong));

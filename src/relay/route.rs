@@ -397,7 +397,9 @@ impl Relay {
         if session.far.iter().any(same) {
             return Ok(());
         }
-        let living = session.far.iter().any(|far| far.link.shard != self.shard || self.alive(far.link.link));
+        // The URI of a leg dies with its link (SDP-94): nobody takes it over from one that is about to close.
+        let leg = matches!(session.owner, Owner::Leg(..));
+        let living = session.far.iter().any(|far| leg || far.link.shard != self.shard || self.alive(far.link.link));
         if living && !on(Bug::TokenFromWrongLink) {
             return Err(Refusal::InUse);
         }

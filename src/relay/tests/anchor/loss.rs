@@ -33,6 +33,26 @@ fn sdp_93_a_lost_leg_is_rebuilt_with_a_new_uri() {
     m.assert_nothing_left();
 }
 
+/// SDP-94: or the end of the first would be the end of a URI that the second has by then.
+#[test]
+fn sdp_94_nobody_takes_a_leg_over_from_a_link_that_is_closing() {
+    let (mut m, ana, bo) = Meeting::joined();
+    // Ana does not read: what Bo has sent before his end waits.
+    m.net.window = 1000;
+    m.net.read(ana, false);
+    let file = m.send(Side::B).id("file0001").range("1-*/1000000").body(pattern(1_000_000));
+    m.net.write(bo, file.octets());
+    m.net.finish(bo);
+    let back = m.net.client(0);
+    let tid = m.hello(back, Side::B);
+    assert_eq!(m.codes(back, &tid), [506]);
+    m.net.lose(bo);
+    assert_eq!(m.news(), ["lost B lost"]);
+    m.net.read(ana, true);
+    m.release(SessionEnd::Bye);
+    m.assert_dead();
+}
+
 /// SDP-93
 #[test]
 fn a_leg_that_is_not_rebuilt_is_told_after_thirty_two_seconds() {
