@@ -256,7 +256,7 @@ impl Relay {
             }
         };
         let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
-        if session.expires <= now && !self.outlives(&token, session) {
+        if !self.lives(&token, session, now) {
             return Err(Refusal::NoSession);
         }
         // AMB-19: a token is good for the kind of connection that its scheme promises.
@@ -290,7 +290,7 @@ impl Relay {
                 }
             };
             let s = self.sessions.get(&inner).ok_or(Refusal::NoSession)?;
-            if s.expires <= now && !self.outlives(&inner, s) {
+            if !self.lives(&inner, s, now) {
                 return Err(Refusal::NoSession);
             }
             if let Owner::Leg(anchor, side) = s.owner {
@@ -341,6 +341,11 @@ impl Relay {
 
     pub(super) fn is_ours_but_for_scheme(&self, uri: &Uri<'_>) -> bool {
         self.settings.authorities.iter().any(|a| Some(a.port) == uri.port() && uri.host_is(&a.host))
+    }
+
+    /// Its time is not over, or does not count.
+    pub(super) fn lives(&self, token: &TokenId, session: &super::session::Session, now: Moment) -> bool {
+        session.expires > now || self.outlives(token, session)
     }
 
     /// IOP-14: a session in use does not expire under a client that named no Expires, unless configured otherwise. In use by

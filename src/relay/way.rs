@@ -72,15 +72,14 @@ impl Relay {
         let next = to.after(1);
         let here = self.here(id);
         let ways = match self.sessions.get(&token) {
-            Some(session) if session.expires > now || self.outlives(&token, session) => &session.ways,
+            Some(session) if self.lives(&token, session, now) => &session.ways,
             Some(_) => return None,
             None => self.abroad.get(&(id, token))?,
         };
         // A way was admitted for one spelling of the token URI; another spelling is admitted anew.
         let same = |s: &SourceId| self.sources.get(*s).is_some_and(|s| *s.token_uri == *own);
         let way = ways.iter().find(|w| w.from == here && *w.next == *next && same(&w.source))?;
-        let lives = |t: TokenId| self.sessions.get(&t).is_some_and(|s| s.expires > now || self.outlives(&t, s));
-        if way.inner.is_some_and(|t| !lives(t)) {
+        if way.inner.is_some_and(|t| !self.sessions.get(&t).is_some_and(|s| self.lives(&t, s, now))) {
             return None;
         }
         let source = way.source;

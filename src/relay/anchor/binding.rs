@@ -5,6 +5,7 @@ use crate::moment::Moment;
 use crate::msrp::{Flag, Status, Tid, end_line, request_head};
 use crate::relay::link::{CloseReason, Link, LinkId};
 use crate::relay::session::{FarLink, Owner, TokenId};
+use crate::relay::turn::LegPaths;
 use crate::relay::{Relay, SessionEnd, flow::FlowId};
 
 /// Names that are verified of the other end of a link.
@@ -76,17 +77,24 @@ impl Relay {
 
     /// The active side sends something at once, so that the other can bind the connection (RFC 4975 section 5.4; SDP-25).
     fn greet(&mut self, id: AnchorId, side: Side, link: LinkId) {
-        let tid = Tid::random(&mut self.rng);
-        let message = Tid::random(&mut self.rng);
-        let Some(leg) = self.anchors.get_mut(id).map(|a| a.leg_mut(side)) else { return };
-        let Some(paths) = leg.paths.clone() else { return };
-        leg.greeting = Some(tid);
+        let Some(paths) = self.anchors.get(id).and_then(|a| a.leg(side).paths.clone()) else { return };
+        let tid = self.send_greeting(link, &paths, &[]);
+        if let Some(leg) = self.anchors.get_mut(id).map(|a| a.leg_mut(side)) {
+            leg.greeting = Some(tid);
+        }
+    }
+
+    /// A SEND of ours without a body, with these headers more; its transact-id.
+    pub(super) fn send_greeting(&mut self, link: LinkId, paths: &LegPaths, more: &[(&str, &[u8])]) -> Tid {
+        let (tid, message) = (Tid::random(&mut self.rng), Tid::random(&mut self.rng));
+        let own: [(&str, &[u8]); 2] = [("Message-ID", message.as_bytes()), ("Byte-Range", b"1-0/0")];
         self.push_urgent(link, 0, |out| {
-            let headers: &[(&str, &[u8])] = &[("Message-ID", message.as_bytes()), ("Byte-Range", b"1-0/0")];
-            request_head(out, tid.as_bytes(), "SEND", &paths.to, &paths.from, headers, None);
+            let headers = [&own, more].concat();
+            request_head(out, tid.as_bytes(), "SEND", &paths.to, &paths.from, &headers, None);
             end_line(out, tid.as_bytes(), Flag::Complete, false);
         });
         self.touch(link);
+        tid
     }
 
     /// Whether this is the answer to a SEND by which we made ourselves known.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::terms::LegTerms;
 use super::{AnchorId, AnchorNews, Connect, Leg, Side};
 use crate::moment::Moment;
-use crate::msrp::{Flag, Path, Tid, end_line, request_head};
+use crate::msrp::Path;
 use crate::relay::link::{CloseReason, DialFailure, LinkId, Phase};
 use crate::relay::route::{Binding, Home};
 use crate::relay::session::{FarLink, Owner, Session, TokenId};
@@ -114,9 +114,8 @@ impl Relay {
         peer: Option<SocketAddr>,
     ) {
         let Some((id, side)) = self.leg_of(&token) else { return self.release_far(token, link) };
-        let settings = self.settings.clone();
-        let awaits =
-            |l: &&mut Leg| l.token == token && l.terms.as_ref().is_some_and(|t| t.through(&settings).is_some());
+        let settings = &*self.settings;
+        let awaits = |l: &&mut Leg| l.token == token && l.terms.as_ref().is_some_and(|t| t.through(settings).is_some());
         let Some(leg) = self.anchors.get_mut(id).map(|a| a.leg_mut(side)).filter(awaits) else {
             return self.release_far(token, link);
         };
@@ -171,7 +170,8 @@ impl Relay {
                 self.post_attached(home, leg, at, relay, peer);
             }
             if let Some(paths) = &attach.greeting {
-                self.greet_through(link, paths);
+                // The end hears from us first (RFC 6135 section 4.2.1). Its answer would be told to nobody here.
+                self.send_greeting(link, paths, &[("Failure-Report", b"no")]);
             }
             return;
         }
@@ -200,18 +200,6 @@ impl Relay {
             l.legs.push((leg, owner));
         }
         Some(link)
-    }
-
-    /// The end of a leg elsewhere hears from us first (RFC 6135 section 4.2.1). Its answer would be told to nobody here.
-    fn greet_through(&mut self, link: LinkId, paths: &LegPaths) {
-        let (tid, message) = (Tid::random(&mut self.rng), Tid::random(&mut self.rng));
-        self.push_urgent(link, 0, |out| {
-            let headers: &[(&str, &[u8])] =
-                &[("Message-ID", message.as_bytes()), ("Byte-Range", b"1-0/0"), ("Failure-Report", b"no")];
-            request_head(out, tid.as_bytes(), "SEND", &paths.to, &paths.from, headers, None);
-            end_line(out, tid.as_bytes(), Flag::Complete, false);
-        });
-        self.touch(link);
     }
 
     /// Legs are reached by this token: it is in use.

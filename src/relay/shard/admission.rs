@@ -281,7 +281,7 @@ impl Relay {
         let Ask { asker, source, may_move, .. } = ask;
         let (source, may_move) = (*source, *may_move);
         let token = to.texts().nth(skip).and_then(super::session_token)?;
-        let session = self.sessions.get(&token).filter(|s| s.expires > now || self.outlives(&token, s))?;
+        let session = self.sessions.get(&token).filter(|s| self.lives(&token, s, now))?;
         let Owner::Link(theirs) = session.owner else { return None };
         let link = self.links.get(theirs)?;
         let order = |sessions: usize, shard: u16| (sessions, std::cmp::Reverse(shard));

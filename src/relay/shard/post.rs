@@ -344,9 +344,8 @@ impl Relay {
                     if let Some(failed) = &mut p.failed {
                         failed.behind = failed.behind.max(behind);
                     }
-                    // Nothing was missing but its end: the answers to its octets say what became of them.
-                    let nothing = p.failed.is_some_and(|f| f.first == f.behind);
-                    p.failed = p.failed.filter(|_| !(whole && begun && nothing));
+                    // If nothing was missing but its end, the answers to its octets say what became of them.
+                    p.failed.take_if(|failed| whole && begun && failed.first == failed.behind);
                 }
                 self.settle_silently(pending, now);
             }
