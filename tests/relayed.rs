@@ -94,3 +94,31 @@ async fn a_called_client_answers_through_the_relay(
     relay.metric_becomes("chappe_sip_calls", 0.0).await;
     relay.metric_becomes("chappe_pending_sends", 0.0).await;
 }
+
+/// Bob answers by a token that is dead by then, wherever it was at home: nobody is told that the call stands.
+#[rstest]
+#[tokio::test]
+async fn an_answer_through_a_dead_token_is_none(#[values(1, 2, 3)] shards: usize) {
+    let authority = Authority::new();
+    let mut relay = Relay::start(&authority, &Wish { shards, extra: PLANE, ..Wish::default() });
+    let plane = relay.sip("UDP");
+    let mut callee = Agent::new("bob", Udp).await;
+    let mut caller = Agent::new("alice", Udp).await.through(plane);
+    // So many that they are not all at home where the anchor is.
+    for _ in 0..6 {
+        let bob = connect(&relay, &authority, BOB).await;
+        let grant = bob.authenticate(&relay.auth_uri("bob"), "bob", "hunter2", None).await.expect("a grant");
+        let invite = caller.request("INVITE", &callee.uri(), Draft::sdp(&sdp_version(ALICE, "active", 1, ""))).await;
+        let got = callee.expect("INVITE").await;
+        bob.close().await;
+        relay.metric_becomes("chappe_sessions", 2.0).await;
+        callee.answer(&got, &sdp_version(&grant.own_path(BOB), "passive", 1, "")).await;
+        callee.expect("ACK").await;
+        let bye = callee.expect("BYE").await;
+        callee.reply(&bye, 200).await;
+        let refused = caller.response(&invite, 502).await;
+        caller.ack(&refused).await;
+        relay.metric_becomes("chappe_anchors", 0.0).await;
+    }
+    relay.metric_becomes("chappe_sip_calls", 0.0).await;
+}

@@ -162,7 +162,8 @@ impl B2bua {
         self.arm(key);
         for (line, (at, side, terms)) in concluded.terms.into_iter().enumerate() {
             let ticket = Ticket { call: key, exchange: number, line, side };
-            self.outputs.push_back(Output::Set { ticket, at, side, terms });
+            let through = self.settings.media.own_first(&terms.target);
+            self.outputs.push_back(Output::Set { ticket, at, side, terms, through });
         }
         self.go_on_concluding(key, now);
     }

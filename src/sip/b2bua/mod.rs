@@ -176,6 +176,8 @@ pub enum Output {
         side: Side,
         /// The terms.
         terms: LegTerms,
+        /// The URI of ours with which their path begins: of a session, on whatever shard, that must live.
+        through: Option<Arc<[u8]>>,
     },
     /// End an anchor.
     Release {

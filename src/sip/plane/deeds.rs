@@ -179,8 +179,17 @@ impl Driver {
                     let renewed = shards.renew_leg(at.shard, at.anchor, side).await.unwrap_or(Err(AnchorError::Full));
                     Done::Renewed(ticket, at, renewed)
                 }
-                Output::Set { ticket, at, side, terms } => {
-                    let set = shards.set_leg(at.shard, at.anchor, side, terms).await;
+                Output::Set { ticket, at, side, terms, through } => {
+                    // What a shard that is too busy does not say, the shard of the leg finds out.
+                    let dead = match through {
+                        Some(uri) => shards.knows(uri).await == Ok(false),
+                        None => false,
+                    };
+                    let set = if dead {
+                        Ok(Err(AnchorError::Gone))
+                    } else {
+                        shards.set_leg(at.shard, at.anchor, side, terms).await
+                    };
                     Done::Set(ticket, set.unwrap_or(Err(AnchorError::Full)))
                 }
                 Output::Withdraw { at, side } => {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::msrp::{Path, Uri};
 use crate::relay::Authority;
 use crate::sdp::{Address, Family, Fingerprint, Protocol, Rules};
 
@@ -38,7 +39,13 @@ impl MediaSettings {
         of_scheme().find(|own| own.serves(family)).or_else(|| of_scheme().next()).map(|own| &own.name)
     }
 
-    pub(super) fn owns(&self, uri: &crate::msrp::Uri<'_>) -> bool {
+    /// The URI with which this path begins, if it is ours.
+    pub(in super::super) fn own_first(&self, path: &[u8]) -> Option<Arc<[u8]>> {
+        let first = Path::new(path).first()?;
+        Uri::parse(first).is_ok_and(|uri| self.owns(&uri)).then(|| first.into())
+    }
+
+    pub(super) fn owns(&self, uri: &Uri<'_>) -> bool {
         let host = uri.host_string();
         let mut names = self.listeners.iter().map(|own| &own.name);
         names.any(|own| Some(own.port) == uri.port() && own.host.eq_ignore_ascii_case(&host))
@@ -70,7 +77,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::msrp::{Scheme, Uri};
+    use crate::msrp::Scheme;
 
     const PLAIN: Scheme = Scheme::Msrp;
 

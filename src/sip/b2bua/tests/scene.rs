@@ -483,7 +483,7 @@ impl Scene {
                 self.withdrawn.push((at, side));
                 self.relay.withdraw_renewal(at.anchor, side, now);
             }
-            Output::Set { ticket, at, side, terms } => {
+            Output::Set { ticket, at, side, terms, .. } => {
                 self.terms.push((side, String::from_utf8_lossy(&terms.target).into_owned()));
                 let result = self.relay.set_leg(at.anchor, side, terms, now);
                 self.b2bua.set(ticket, result, now);
