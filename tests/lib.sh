@@ -97,7 +97,8 @@ as_root() {
     fi
 }
 
-# A program from crates.io where it is not there yet, or not in this version: need_crate PROGRAM CRATE [VERSION].
+# A program from crates.io where it is not there yet, or not in this version: need_crate PROGRAM CRATE [VERSION]. It takes less
+# time to run unoptimised than to optimise.
 need_crate() {
     local found
     found=$(command -v "$1" || true)
@@ -106,7 +107,7 @@ need_crate() {
     fi
     [ -z "$found" ] || return 0
     say "installing $2 ${3:-} into $tools"
-    CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --root "$tools" ${3:+--version "=$3"} "$2"
+    CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --debug --root "$tools" ${3:+--version "=$3"} "$2"
 }
 
 # Whether the built program knows a command.
@@ -116,13 +117,7 @@ knows() { "$target/release/chappe" "$1" --help >/dev/null 2>&1; }
 fuzz() {
     need g++ g++
     need_crate cargo-fuzz cargo-fuzz
-    local name corpus
     cargo +nightly fuzz build --target-dir "$target/fuzz"
-    for name in $(cargo +nightly fuzz list); do
-        corpus=$target/fuzz/corpus/$name
-        mkdir -p "$corpus" "fuzz/seeds/$name"
-        say "fuzz $name, $1 s"
-        cargo +nightly fuzz run --target-dir "$target/fuzz" "$name" "$corpus" "fuzz/seeds/$name" -- \
-            -dict=fuzz/msrp.dict -max_total_time="$1" -timeout=20 -verbosity=0 -print_final_stats=1
-    done
+    # As many at a time as there are cores: each needs one of its own.
+    cargo +nightly fuzz list | env target="$target" xargs -P "$(nproc)" -I NAME tests/fuzz_one.sh NAME "$1"
 }

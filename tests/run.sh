@@ -70,9 +70,7 @@ instructions() {
     if [ -x benches/instructions.sh ]; then benches/instructions.sh; else cargo bench --bench instructions; fi
 }
 
-build() { cargo build --release --workspace; }
-
-# Of the program that was built above; `cargo run` would build it once more, alone.
+# Of the program that the release tests have just built; `cargo run` would build all once more, as tests/long.sh does.
 demo() { "$target/release/chappe" demo; }
 
 # Tests that mean something only at full speed are marked
@@ -115,7 +113,6 @@ stage lint lint
 stage "core alone" core_alone
 stage dependencies dependencies
 stage "fuzz smoke" fuzz_smoke
-stage build build
 [ ! -e tests/interop.rs ] || stage interop interop
 stage "sip peers" sip_peers
 [ ! -e benches/instructions.rs ] || stage instructions instructions
