@@ -288,9 +288,8 @@ fn half_a_chunk_and_the_end_of_its_sender_are_an_abort() {
     assert!(s.net.ends[s.ines].closed && s.codes(&send.tid).is_empty());
 }
 
-/// ADV-R12
-#[test]
-fn an_answer_before_the_last_octet_settles_its_chunk() {
+/// 3000 of 5000 octets of a chunk are with Tomas, who answers nothing by himself: the chunk, and the transact-id of its part.
+fn half_sent() -> (Scene, usize, Request, String) {
     let mut s = Scene::new().introduced();
     let tomas = s.tomas();
     s.net.ends[tomas].answer = Answer::Nothing;
@@ -299,6 +298,13 @@ fn an_answer_before_the_last_octet_settles_its_chunk() {
     s.net.millis(20);
     let raw = String::from_utf8_lossy(&s.net.ends[tomas].raw).into_owned();
     let tid = raw.split(' ').nth(1).expect("a transact-id").to_owned();
+    (s, tomas, send, tid)
+}
+
+/// ADV-R12
+#[test]
+fn an_answer_before_the_last_octet_settles_its_chunk() {
+    let (mut s, tomas, send, tid) = half_sent();
     let answer = format!("MSRP {tid} 200 OK\r\nTo-Path: {}\r\nFrom-Path: {TOMAS}\r\n-------{tid}$\r\n", s.token);
     s.net.write(tomas, answer);
     s.net.write(s.ines, [pattern(5000)[3000..].to_vec(), send.end()].concat());
@@ -311,14 +317,7 @@ fn an_answer_before_the_last_octet_settles_its_chunk() {
 /// ADV-R12, RLY-56: what leaves of a part after its refusal has failed with it.
 #[test]
 fn a_refusal_before_the_last_octet_is_told_of_all_the_part() {
-    let mut s = Scene::new().introduced();
-    let tomas = s.tomas();
-    s.net.ends[tomas].answer = Answer::Nothing;
-    let send = s.send().id("m1").range("1-*/5000").body("");
-    s.net.write(s.ines, [send.head(), pattern(3000)].concat());
-    s.net.millis(20);
-    let raw = String::from_utf8_lossy(&s.net.ends[tomas].raw).into_owned();
-    let tid = raw.split(' ').nth(1).expect("a transact-id").to_owned();
+    let (mut s, tomas, send, tid) = half_sent();
     // Some of the rest stays in his socket, the last of it with the relay.
     s.net.window = 1000;
     s.net.read(tomas, false);

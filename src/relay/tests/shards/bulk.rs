@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::World;
 use crate::msrp::Method;
-use crate::relay::Peer;
+use crate::relay::bulk::Origin;
+use crate::relay::source::SourceRef;
+use crate::relay::{Peer, Relay};
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -265,6 +267,27 @@ fn a_bulk_link_does_not_overtake_what_waits_in_a_mailbox() {
         assert_eq!(w.ends[a].count(Method::Report), 0);
         w.assert_nothing_left();
     }
+}
+
+/// Of two flows from other shards the later one is through first: who follows both still waits.
+#[test]
+fn who_follows_two_flows_waits_for_both() {
+    let mut w = relays((1, 4), peer(true, true));
+    let (a, b, path) = pair(&mut w, "x", (0, 0));
+    w.ends[a].send(&path, "first", b"hello");
+    w.run(SOON);
+    let (now, (_, target)) = (w.now, w.link_of(b).expect("connected"));
+    let hub = w.shard(1, 0);
+    let (source, of) = hub.sources.iter().next().expect("that of the first message");
+    let origin = Origin { token: of.token, relay: Some("gate.example".into()), bulk: true, leg: false };
+    let [first, second, third] =
+        [1, 2, 3].map(|shard| hub.new_flow(target, SourceRef { shard, source }, origin.clone(), now));
+    let after = |hub: &Relay| hub.flows.get(third).and_then(|f| f.after);
+    assert_eq!(after(hub), Some(second));
+    hub.take_passed(second);
+    assert_eq!(after(hub), Some(first));
+    hub.take_passed(first);
+    assert_eq!(after(hub), None);
 }
 
 /// The token that it names first belongs to its relay and stays where it is, the second one's client elsewhere has more
