@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::event::{AuthOutcome, Claimant};
 use super::link::{CloseReason, Frame, Link, LinkId, Waiting};
-use super::route::Refusal;
+use super::refusal::Refusal;
 use super::{Event, Output, Relay};
 use crate::auth::{self, Authorization, AuthorizationError, Ha1, NonceState, Verdict};
 use crate::moment::Moment;

@@ -82,7 +82,7 @@ impl Relay {
         let links: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
         for id in &links {
             if let Some(Frame::Chunk { source, serial, .. }) = self.links.get(*id).map(|l| &l.frame) {
-                self.refuse_running(*id, *source, *serial, super::route::Refusal::NoSession, now);
+                self.refuse_running(*id, *source, *serial, super::refusal::Refusal::NoSession, now);
             }
         }
         // While every sender still has its link: what is under way has failed, and is told.

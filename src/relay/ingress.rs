@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::event::{RefusalKind, frame_kind};
 use super::link::{CloseReason, Frame, LinkId, Phase};
-use super::route::Refusal;
+use super::refusal::Refusal;
 use super::{Relay, link};
 use crate::moment::Moment;
 use crate::msrp::{Event, Flag, Head, Kind, MAX_NON_SEND_BODY, Method};

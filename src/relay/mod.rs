@@ -1,9 +1,9 @@
 //! The relay core: one state machine per shard, without sockets, clock, lock or async.
 //!
 //! A chunk's way: [`Relay::handle_data`] feeds the link's decoder (`ingress`), `route` finds the session and who may
-//! use it how, `forward` answers the previous hop and hands octets to a [`flow`], `egress` cuts flows into parts when
-//! [`Relay::poll_transmit`] asks for octets, `transaction` waits for answers, `response` settles them, `pending` and
-//! `report` see to it that each accepted SEND ends in exactly one outcome (RFC 4976 section 6.4).
+//! use it how, `forward` answers the previous hop and feeds octets to a [`flow`], `egress` gives flows their turn when
+//! [`Relay::poll_transmit`] asks for octets and cuts them into parts, `transaction` waits for answers, `response` takes them,
+//! `settling` and `report` see to it that each accepted SEND ends in exactly one outcome (RFC 4976 section 6.4).
 //!
 //! Contract: after each `handle_*`, drain [`Relay::poll_output`] and [`Relay::poll_touched`] to their ends, then call
 //! [`Relay::settle`], then wait for I/O or for [`Relay::poll_timeout`]. Every input carries `now`; the core reads no
@@ -13,22 +13,29 @@ mod anchor;
 mod arena;
 mod audit;
 mod authorize;
+mod backpressure;
 mod bulk;
 mod closing;
 mod egress;
+mod ending;
 mod event;
+mod feed;
 mod flow;
 mod forward;
 mod ingress;
 mod lifecycle;
 mod link;
+mod outward;
+mod part;
 mod pending;
 pub mod policy;
+mod refusal;
 mod report;
 mod response;
 mod route;
 mod session;
 mod settings;
+mod settling;
 mod shard;
 mod short;
 mod source;

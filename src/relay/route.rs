@@ -3,106 +3,18 @@
 //! From-owner traffic goes to any next hop that policy allows, to-owner traffic to the owner and nobody else.
 //! Identity is the link or the peer relay's verified name, never what a header claims.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::event::RefusalKind;
 use super::link::{Dial, Link, LinkId, Phase, RelayIdentity};
+use super::refusal::Refusal;
 use super::session::{Far, FarLink, Owner, TokenId};
 use super::turn::{LegPaths, Turn};
 use super::{Relay, Settings};
 use crate::moment::Moment;
-use crate::msrp::{Host, Path, Scheme, Status, Uri};
+use crate::msrp::{Path, Scheme, Uri};
 use crate::planted::{Bug, on};
 use crate::sdp::Fingerprint;
-
-/// Far sides that an owner may have on one token at a time.
-const FAR_SIDES: usize = 64;
-
-/// Why a request is refused. The one place that maps to status codes is [`Refusal::status`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Refusal {
-    /// To-Path\[0\] names another host.
-    Misaddressed,
-    /// Its token is unknown, expired, dead or not usable from here.
-    NoSession,
-    /// Its token is of an earlier start of this relay.
-    OldGeneration,
-    /// Another far side is bound.
-    InUse,
-    /// Egress or media policy, or a user who may not.
-    Policy,
-    /// Malformed or a loop.
-    Bad,
-    /// Too many unanswered SENDs.
-    TooMany,
-    /// Too large, or a buffer is full.
-    TooLarge,
-    /// The media type is not allowed.
-    Media,
-    /// The message failed before with this code.
-    Poisoned(Status),
-    /// The method is not served.
-    NotImplemented,
-    /// A quota.
-    Quota,
-    /// Memory is short.
-    Shortage,
-    /// The relay is draining.
-    Draining,
-    /// From-Path\[0\] is not in the relay's certificate.
-    Impostor,
-    /// The leg that this comes from has no answer yet: who may use it is not known.
-    Unanswered,
-    /// The leg that this goes to has no answer or no link yet.
-    Unconnected,
-    /// The certificate is not the one that the leg's SDP promised (RFC 8122 section 6.2).
-    Certificate,
-}
-
-impl Refusal {
-    /// The status code on the wire.
-    pub(super) fn status(self) -> Status {
-        match self {
-            Refusal::Misaddressed | Refusal::NoSession | Refusal::OldGeneration => Status::NO_SESSION,
-            Refusal::Unanswered | Refusal::Unconnected | Refusal::Certificate => Status::NO_SESSION,
-            Refusal::InUse => Status::IN_USE,
-            Refusal::Policy | Refusal::Quota | Refusal::Impostor | Refusal::Shortage | Refusal::Draining => {
-                Status::FORBIDDEN
-            }
-            Refusal::Bad => Status::BAD_REQUEST,
-            Refusal::TooMany | Refusal::TooLarge => Status::TOO_LARGE,
-            Refusal::Media => Status::UNSUPPORTED_MEDIA,
-            Refusal::Poisoned(status) => status,
-            Refusal::NotImplemented => Status::NOT_IMPLEMENTED,
-        }
-    }
-
-    pub(super) fn kind(self) -> RefusalKind {
-        match self {
-            Refusal::Misaddressed => RefusalKind::Misaddressed,
-            Refusal::NoSession | Refusal::Unanswered | Refusal::Unconnected => RefusalKind::NoSession,
-            Refusal::Certificate => RefusalKind::Certificate,
-            Refusal::OldGeneration => RefusalKind::OldGeneration,
-            Refusal::InUse => RefusalKind::InUse,
-            Refusal::Policy | Refusal::Media => RefusalKind::Policy,
-            Refusal::Bad => RefusalKind::Bad,
-            Refusal::TooMany => RefusalKind::TooMany,
-            Refusal::TooLarge => RefusalKind::TooLarge,
-            Refusal::Poisoned(_) => RefusalKind::Poisoned,
-            Refusal::NotImplemented => RefusalKind::NotImplemented,
-            Refusal::Quota => RefusalKind::Quota,
-            Refusal::Impostor => RefusalKind::Impostor,
-            Refusal::Shortage => RefusalKind::Shortage,
-            Refusal::Draining => RefusalKind::Draining,
-        }
-    }
-
-    /// What it lacks may come in a moment: the request may wait for it.
-    pub(super) fn may_pass(self) -> bool {
-        matches!(self, Refusal::Unanswered | Refusal::Unconnected)
-    }
-}
 
 /// Who asks: a link of this or another shard, with what is verified about it.
 #[derive(Clone, Debug)]
@@ -430,86 +342,9 @@ impl Relay {
         }
     }
 
-    /// From-owner: a known far side, a link that leads there already, or a connection to make.
-    fn outward(&mut self, token: TokenId, text: &[u8], next: &Uri<'_>) -> Result<Binding, Refusal> {
-        let session = self.sessions.get(&token).ok_or(Refusal::NoSession)?;
-        // IOP-19: a URI that a link is bound to is never dialled.
-        let known =
-            session.far.iter().find(|f| *f.uri == *text || Uri::parse(&f.uri).is_ok_and(|u| u.equivalent(next)));
-        if let Some(far) = known {
-            if far.link.shard != self.shard {
-                return Ok(Binding::Abroad(far.link));
-            }
-            if self.alive(far.link.link) {
-                return Ok(Binding::Link(far.link.link));
-            }
-        }
-        if session.far.len() >= FAR_SIDES {
-            return Err(Refusal::Quota);
-        }
-        let Host::Name(name) = next.host() else {
-            return self.outward_to(token, text, next);
-        };
-        let invalid = name.len() >= 8 && name[name.len() - 8..].eq_ignore_ascii_case(b".invalid");
-        if !next.is_tcp() || invalid || name.eq_ignore_ascii_case(b"invalid") {
-            return Err(Refusal::NoSession);
-        }
-        self.outward_to(token, text, next)
-    }
-
-    fn outward_to(&mut self, token: TokenId, text: &[u8], next: &Uri<'_>) -> Result<Binding, Refusal> {
-        if !next.is_tcp() {
-            return Err(Refusal::NoSession);
-        }
-        let dial = self.dial(next);
-        let relay = dial.relay();
-        if let Some(name) = &relay
-            && self.settings.shares(&dial)
-            && let Some(link) = self.relay_link(name)
-        {
-            self.bind_far(token, self.here(link), relay, text);
-            return Ok(Binding::Link(link));
-        }
-        if let Some(link) = self.next_hops.get(&dial).copied()
-            && self.alive(link)
-        {
-            // RFC 4976 section 6.5. A link that is still being made belongs to the relay it is made to.
-            self.bind_far(token, self.here(link), relay, text);
-            return Ok(Binding::Link(link));
-        }
-        self.judge(next)?;
-        Ok(Binding::Dial(dial))
-    }
-
-    /// Numeric targets are judged at once; names when their addresses are known, by whoever connects.
-    pub(super) fn judge(&self, next: &Uri<'_>) -> Result<(), Refusal> {
-        let address: Option<IpAddr> = match next.host() {
-            Host::V4(a) => Some(a.into()),
-            Host::V6(a) => Some(a.into()),
-            Host::Name(_) => None,
-        };
-        if let (Some(address), Some(port)) = (address, next.port()) {
-            self.settings.policy.permits(None, SocketAddr::new(address, port)).map_err(|_| Refusal::Policy)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn dial(&self, uri: &Uri<'_>) -> Dial {
-        let host = uri.host_string();
-        let peer = self.settings.peers.contains_key(&host);
-        let secure = uri.scheme() == Scheme::Msrps;
-        Dial { secure, host, port: uri.port(), bulk: false, lane: 0, peer, fingerprints: None }
-    }
-
     /// Whether a link can still take something.
     pub(super) fn alive(&self, link: LinkId) -> bool {
         self.links.get(link).is_some_and(|l| matches!(l.phase, Phase::Open | Phase::Dialling) && !l.eof)
-    }
-
-    /// Any link to this peer relay, never a bulk link.
-    pub(super) fn relay_link(&self, name: &str) -> Option<LinkId> {
-        let links = self.relays.get(name)?;
-        links.iter().copied().find(|l| self.alive(*l) && self.links.get(*l).is_some_and(|l| !l.meta.bulk))
     }
 
     /// AMB-59: a relay speaks in its own name only.

@@ -260,6 +260,18 @@ impl SessionEnd {
     }
 }
 
+impl Tally {
+    pub(super) fn add(&mut self, from_owner: bool, octets: u64, complete: bool) {
+        let (o, m) = if from_owner {
+            (&mut self.octets_from_owner, &mut self.messages_from_owner)
+        } else {
+            (&mut self.octets_to_owner, &mut self.messages_to_owner)
+        };
+        *o += octets;
+        *m += u64::from(complete);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

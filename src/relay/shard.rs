@@ -10,8 +10,10 @@
 //! tokens the one with fewer sessions.
 
 mod admission;
+mod asking;
 mod moving;
 mod post;
+mod whole;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,17 +23,18 @@ use bytes::Bytes;
 use super::anchor::Attach;
 use super::flow::FlowId;
 use super::link::{CloseReason, LinkId};
-use super::route::{Asker, Refusal};
+use super::refusal::Refusal;
+use super::route::{Asker, Place};
 use super::session::{FarLink, TokenId};
 use super::short::Short;
 use super::source::{Failure, SourceId};
 use super::transit::Whole;
-use super::turn::LegPaths;
-use super::{Relay, forward};
+use super::turn::{LegPaths, Turn};
+use super::{Relay, feed};
 use crate::moment::Moment;
 use crate::msrp::{Flag, Head, Status};
 
-use admission::Granted;
+use asking::Granted;
 pub use moving::MovedLink;
 pub(super) use moving::Redirect;
 pub(super) use post::{Lost, Mailbox};
@@ -53,6 +56,26 @@ enum Wanted {
     Link(LinkId),
     /// To this link of yours, which a leg of an anchor is bound to here.
     Leg { link: LinkId, paths: Arc<LegPaths> },
+}
+
+impl Wanted {
+    /// It asks for a token before this one.
+    fn precedes(&self, other: usize) -> bool {
+        matches!(self, Wanted::Token { skip } if *skip < other)
+    }
+
+    /// What becomes of the paths on a way to a link.
+    fn turn(&self) -> Turn {
+        match self {
+            Wanted::Leg { paths, .. } => Turn::Leg(paths.clone()),
+            Wanted::Token { .. } | Wanted::Link(_) => Turn::Hops(1),
+        }
+    }
+}
+
+/// A way to a link that is bound to a session elsewhere.
+fn wanted_link(link: LinkId, place: &Place) -> Wanted {
+    place.leg.clone().map_or(Wanted::Link(link), |paths| Wanted::Leg { link, paths })
 }
 
 /// A way to a next hop that one shard asks another for.
@@ -85,7 +108,7 @@ enum Content {
     Start {
         flow: FlowId,
         source: SourceId,
-        start: forward::Start,
+        start: feed::Start,
     },
     Body {
         flow: FlowId,

@@ -5,7 +5,8 @@ use super::{AnchorId, AnchorNews, Side};
 use crate::moment::Moment;
 use crate::msrp::Path;
 use crate::relay::Relay;
-use crate::relay::route::{Asker, Binding, Place, Refusal};
+use crate::relay::refusal::Refusal;
+use crate::relay::route::{Asker, Binding, Place};
 use crate::relay::session::TokenId;
 
 /// Links whose request may wait for one anchor.

@@ -9,7 +9,7 @@ use crate::relay::Relay;
 use crate::relay::flow::{FlowId, Queued};
 use crate::relay::link::{CloseReason, Frame, LinkId, Phase};
 use crate::relay::pending::PendingId;
-use crate::relay::route::Refusal;
+use crate::relay::refusal::Refusal;
 use crate::relay::session::TokenId;
 use crate::relay::source::{Source, SourceId, Target};
 use crate::relay::turn::Turn;

@@ -6,7 +6,7 @@ use crate::moment::Moment;
 use crate::msrp::Head;
 use crate::relay::Relay;
 use crate::relay::link::{CloseReason, LinkId, Waiting};
-use crate::relay::route::Refusal;
+use crate::relay::refusal::Refusal;
 use crate::relay::session::TokenId;
 use crate::relay::transit::Whole;
 

@@ -8,7 +8,7 @@ use super::{AnchorId, Expects, Side};
 use crate::moment::Moment;
 use crate::msrp::{Host, Path, Uri};
 use crate::relay::link::{Dial, LinkId, Phase};
-use crate::relay::route::Refusal;
+use crate::relay::refusal::Refusal;
 use crate::relay::session::{FarLink, Owner, TokenId};
 use crate::relay::tokens::token_uri;
 use crate::relay::turn::LegPaths;

@@ -1,185 +1,23 @@
-//! A request whose token or far side is on another shard: that shard is asked once per way, and the link's input waits.
+//! The shard that has a token or a far side is asked by another one, once per way: it grants the way, asks for the link, or
+//! sends the question on.
 
-use super::super::anchor::Held;
+use super::super::Relay;
 use super::super::bulk::Origin;
-use super::super::link::{CloseReason, LinkId, Phase, Waiting};
-use super::super::route::{Asker, Binding, Place, Refusal};
-use super::super::session::{FarLink, Guest, Owner, TokenId, Way};
-use super::super::source::{SourceId, SourceRef, Target};
-use super::super::transit::Whole;
+use super::super::link::{CloseReason, LinkId, Waiting};
+use super::super::refusal::Refusal;
+use super::super::route::{Asker, Binding, Place};
+use super::super::session::{FarLink, Guest, Owner, TokenId};
+use super::super::source::SourceRef;
 use super::super::turn::Turn;
-use super::super::{Relay, link::Link};
-use super::{Ask, Content, Wanted};
+use super::asking::Granted;
+use super::{Ask, Content, Wanted, wanted_link};
 use crate::moment::Moment;
-use crate::msrp::{Head, Kind, Method, Path, response};
+use crate::msrp::Path;
 
-/// Answers of another shard are waited for this long; it answers at once or has died.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 /// Guests of one session that are told of its end.
 const GUESTS: usize = 4096;
 
-/// An answer that grants a way.
-pub(super) struct Granted {
-    pub(super) source: SourceId,
-    /// The asking link, should the source be gone.
-    pub(super) link: LinkId,
-    pub(super) flow: super::super::flow::FlowId,
-    pub(super) turn: Turn,
-    /// The asker is a far side of this token now.
-    pub(super) pinned: Option<TokenId>,
-}
-
 impl Relay {
-    // ---- the asking side
-
-    /// The way leads to another shard: the link moves there, or the other shard is asked while this link's input waits.
-    pub(in super::super) fn ask_abroad(
-        &mut self,
-        id: LinkId,
-        head: &Head,
-        has_body: bool,
-        asker: &Asker,
-        place: &Place,
-        now: Moment,
-    ) {
-        let (shard, wanted) = match place.to {
-            Binding::Home(shard, _) => (shard, Wanted::Token { skip: place.hops }),
-            Binding::Abroad(far) => (far.shard, wanted_link(far.link, place)),
-            _ => return,
-        };
-        let free = asker.at_rest && asker.sessions == 0 && matches!(wanted, Wanted::Token { skip: 0 });
-        if free {
-            return self.move_link(id, shard, Some((head.clone(), has_body)), now);
-        }
-        let source = self.new_source(id, head, place);
-        let mut detached = head.clone();
-        detached.detach();
-        // A relay's link takes no token along: it would come back for the one that it names first.
-        let may_move = asker.at_rest && asker.relay.is_none();
-        let ask = Ask { asker: asker.clone(), source, wanted, head: detached, may_move, passed: 0 };
-        self.post(shard, Content::Admit(ask));
-        let (until, home) = (now + PATIENCE, self.sessions.contains_key(&place.token));
-        if let Some(link) = self.links.get_mut(id) {
-            link.waiting = Some(Waiting::Admission { source, head: head.clone(), has_body, may_move, home, until });
-        }
-        self.arm(id, until);
-    }
-
-    /// The request that waits for this source's admission.
-    fn take_waiting(&mut self, source: SourceId) -> Option<(LinkId, Head, bool)> {
-        let (id, token) = self.sources.get(source).map(|s| (s.link, s.token))?;
-        let link = self.links.get_mut(id)?;
-        match link.waiting.take() {
-            Some(Waiting::Admission { source: s, head, has_body, home, .. }) if s == source => {
-                // A session that ends while another shard is asked has no way yet by which it could tell.
-                let ended = home && !self.sessions.contains_key(&token);
-                if let Some(source) = self.sources.get_mut(source) {
-                    source.session_over |= ended;
-                }
-                Some((id, head, has_body))
-            }
-            other => {
-                link.waiting = other;
-                None
-            }
-        }
-    }
-
-    pub(super) fn take_admitted(&mut self, from: u16, granted: Granted, now: Moment) {
-        let Granted { source, link, flow, turn, pinned } = granted;
-        if let Some(token) = pinned {
-            self.take_bound(from, link, token);
-        }
-        let Some((id, head, has_body)) = self.take_waiting(source) else {
-            if from == self.shard {
-                return self.orphan(flow);
-            }
-            return self.post(from, Content::SourceGone { flow });
-        };
-        let Some(s) = self.sources.get_mut(source) else { return };
-        if s.session_over {
-            // What it was granted by has changed meanwhile.
-            s.target = Target::Asked;
-            self.end_source(source);
-            if from == self.shard {
-                self.orphan(flow)
-            } else {
-                self.post(from, Content::SourceGone { flow })
-            }
-            self.begin_send(id, head, has_body, now);
-            return self.pump(id, now);
-        }
-        s.target = if from == self.shard { Target::Here(flow) } else { Target::There { shard: from, flow } };
-        s.turn = turn;
-        let token = s.token;
-        let next = head.to_path().map(|p| p.after(1)).unwrap_or_default().into();
-        let way = Way { from: self.here(id), next, inner: None, source };
-        match self.sessions.get_mut(&token) {
-            Some(session) => session.ways.push(way),
-            None => self.abroad.entry((id, token)).or_default().push(way),
-        }
-        self.begin_chunk(id, source, head, has_body, now);
-        self.pump(id, now);
-    }
-
-    /// A link of this shard is a far side of a session elsewhere: its end will be told there.
-    pub(super) fn take_bound(&mut self, from: u16, id: LinkId, token: TokenId) {
-        match self.links.get_mut(id) {
-            Some(link) if !matches!(link.phase, Phase::Flushing { .. }) => {
-                link.probation = None;
-                if !link.far_of.contains(&token) {
-                    link.far_of.push(token);
-                }
-            }
-            _ => {
-                let link = self.here(id);
-                self.post(from, Content::FarGone { token, link, reason: CloseReason::Lost });
-            }
-        }
-    }
-
-    pub(super) fn take_not_admitted(&mut self, source: SourceId, refusal: Refusal, now: Moment) {
-        let Some((id, head, has_body)) = self.take_waiting(source) else { return };
-        let changed = self.sources.get(source).is_some_and(|s| s.session_over);
-        self.end_source(source);
-        match refusal {
-            _ if changed => self.begin_send(id, head, has_body, now),
-            Refusal::Unconnected if !has_body => self.keep_alive(id, &head, now),
-            _ if refusal.may_pass() => self.hold(id, Held::Send { head, has_body }, refusal, now),
-            _ => self.refuse(id, &head, refusal, now),
-        }
-        self.pump(id, now);
-    }
-
-    pub(super) fn take_move_here(&mut self, from: u16, source: SourceId, now: Moment) {
-        let Some((id, head, has_body)) = self.take_waiting(source) else { return };
-        self.end_source(source);
-        if self.links.get(id).is_some_and(Link::at_rest) {
-            return self.move_link(id, from, Some((head, has_body)), now);
-        }
-        self.begin_send(id, head, has_body, now);
-        self.pump(id, now);
-    }
-
-    /// The other link or its token has come here, or will be somewhere else in a moment.
-    pub(super) fn take_ask_again(&mut self, source: SourceId, now: Moment) {
-        let Some((id, head, has_body)) = self.take_waiting(source) else { return };
-        self.end_source(source);
-        self.begin_send(id, head, has_body, now);
-        self.pump(id, now);
-    }
-
-    /// Another shard never answered: as if the session were gone.
-    pub(in super::super) fn admission_timeout(&mut self, id: LinkId, now: Moment) {
-        let due = match self.links.get(id).map(|l| &l.waiting) {
-            Some(Some(Waiting::Admission { source, until, .. })) if *until <= now => *source,
-            _ => return,
-        };
-        self.take_not_admitted(due, Refusal::NoSession, now);
-    }
-
-    // ---- the asked side
-
     pub(super) fn take_admit(&mut self, ask: Ask, now: Moment) {
         let (to, source) = (ask.asker.at.shard, ask.source);
         let answer = match self.admit_from(&ask, now) {
@@ -302,13 +140,13 @@ impl Relay {
 
     /// The token of which the asking link is a far side, and that will be told to it when it ends. A peer relay's link is none
     /// where another one of that relay is.
-    fn bound(&self, place: &Place, asker: &Asker) -> Option<TokenId> {
+    pub(super) fn bound(&self, place: &Place, asker: &Asker) -> Option<TokenId> {
         let known = |t: &TokenId| self.sessions.get(t).is_some_and(|s| s.far.iter().any(|f| f.link == asker.at));
         place.pinned().filter(known)
     }
 
     /// The link of this shard that a place means.
-    fn target_of(&mut self, place: &Place, to: Path<'_>, now: Moment) -> Result<LinkId, Refusal> {
+    pub(super) fn target_of(&mut self, place: &Place, to: Path<'_>, now: Moment) -> Result<LinkId, Refusal> {
         match &place.to {
             Binding::Link(target) => Ok(*target),
             Binding::Dial(dial) => {
@@ -321,82 +159,6 @@ impl Relay {
     }
 
     // ---- whole requests
-
-    pub(in super::super) fn post_whole(&mut self, id: LinkId, asker: &Asker, place: &Place, whole: &Whole) {
-        let (shard, wanted) = match place.to {
-            Binding::Home(shard, _) => (shard, Wanted::Token { skip: place.hops }),
-            Binding::Abroad(far) => (far.shard, wanted_link(far.link, place)),
-            _ => return,
-        };
-        let bound = match place.to {
-            Binding::Home(_, token) => self.links.get(id).is_some_and(|l| l.far_of.contains(&token)),
-            _ => true,
-        };
-        let mut head = whole.head.clone();
-        head.detach();
-        let whole = Whole { head, body: whole.body.clone(), has_body: whole.has_body };
-        self.post_from(id, shard, Content::Whole { asker: asker.clone(), wanted, whole, bound, passed: 0 });
-    }
-
-    /// A whole request from a link of another shard.
-    pub(super) fn take_posted_whole(
-        &mut self,
-        asker: Asker,
-        wanted: Wanted,
-        whole: Whole,
-        bound: bool,
-        passed: u16,
-        now: Moment,
-    ) {
-        let placed = match self.place_whole(&asker, &wanted, &whole, now) {
-            Ok(Placed::Elsewhere(shard, wanted)) if passed <= self.settings.shards => {
-                return self.post(shard, Content::Whole { asker, wanted, whole, bound, passed: passed + 1 });
-            }
-            Ok(Placed::Elsewhere(..)) => Err(Refusal::NoSession),
-            Ok(Placed::Here { target, turn, pinned }) => Ok((target, turn, pinned)),
-            Err(refusal) => Err(refusal),
-        };
-        match placed {
-            Ok((target, turn, pinned)) => {
-                if let Some(token) = pinned.filter(|_| !bound) {
-                    self.post(asker.at.shard, Content::Bound { link: asker.at.link, token });
-                }
-                self.send_whole(target, &whole, &turn, asker.at, now);
-            }
-            Err(refusal) => {
-                self.counts.refusals[refusal.kind() as usize] += 1;
-                if whole.head.kind() == Kind::Request(Method::Report) {
-                    return;
-                }
-                let (to, own) = (whole.head.from_path(), whole.head.to_path().and_then(|p| p.first()));
-                let mut frame = Vec::new();
-                let back = to.map(|p| p.after(0)).unwrap_or_default();
-                response(&mut frame, whole.head.transact_id(), refusal.status(), back, own.unwrap_or_default(), &[]);
-                self.send_back(asker.at, frame, false, now);
-            }
-        }
-    }
-
-    fn place_whole(&mut self, asker: &Asker, wanted: &Wanted, whole: &Whole, now: Moment) -> Result<Placed, Refusal> {
-        let skip = match wanted {
-            Wanted::Link(link) | Wanted::Leg { link, .. } => {
-                let target = self.alive(*link).then_some(*link).ok_or(Refusal::NoSession)?;
-                return Ok(Placed::Here { target, turn: wanted.turn(), pinned: None });
-            }
-            Wanted::Token { skip } => *skip,
-        };
-        let to = whole.head.to_path().ok_or(Refusal::Bad)?;
-        let first = whole.head.from_path().and_then(|p| p.first()).ok_or(Refusal::Bad)?;
-        let place = self.admit(asker, to, first, skip, now)?;
-        if let Binding::Home(shard, _) = place.to {
-            return Ok(Placed::Elsewhere(shard, Wanted::Token { skip: place.hops }));
-        }
-        if let (Binding::Abroad(far), true) = (&place.to, place.leg.is_some()) {
-            return Ok(Placed::Elsewhere(far.shard, wanted_link(far.link, &place)));
-        }
-        let target = self.target_of(&place, to, now)?;
-        Ok(Placed::Here { target, turn: place.turn(), pinned: self.bound(&place, asker) })
-    }
 
     // ---- ends
 
@@ -442,29 +204,4 @@ enum Answer {
     Say(Box<Content>),
     /// Another shard has what the asker wants.
     Elsewhere(u16, Wanted),
-}
-
-enum Placed {
-    Here { target: LinkId, turn: Turn, pinned: Option<TokenId> },
-    Elsewhere(u16, Wanted),
-}
-
-impl Wanted {
-    /// It asks for a token before this one.
-    fn precedes(&self, other: usize) -> bool {
-        matches!(self, Wanted::Token { skip } if *skip < other)
-    }
-
-    /// What becomes of the paths on a way to a link.
-    fn turn(&self) -> Turn {
-        match self {
-            Wanted::Leg { paths, .. } => Turn::Leg(paths.clone()),
-            Wanted::Token { .. } | Wanted::Link(_) => Turn::Hops(1),
-        }
-    }
-}
-
-/// A way to a link that is bound to a session elsewhere.
-fn wanted_link(link: LinkId, place: &Place) -> Wanted {
-    place.leg.clone().map_or(Wanted::Link(link), |paths| Wanted::Leg { link, paths })
 }

@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::super::Relay;
 use super::super::anchor::Attach;
+use super::super::feed::Start;
 use super::super::flow::FlowId;
-use super::super::forward::Start;
 use super::super::link::LinkId;
 use super::super::pending::PendingId;
-use super::super::route::Refusal;
+use super::super::refusal::Refusal;
 use super::super::session::{FarLink, TokenId};
 use super::super::short::Short;
 use super::super::source::{Failure, SourceId, SourceRef};
