@@ -6,10 +6,10 @@
 mod sip;
 mod support;
 
-use chappe::client::{Endpoint, EndpointOptions, SendOptions};
+use chappe::client::{Endpoint, EndpointOptions, Grant, SendOptions};
 use rstest::rstest;
 use sip::Transport::Udp;
-use sip::ua::{Agent, Draft, sdp_version};
+use sip::ua::{Agent, Draft, Message, sdp_version};
 use support::{Authority, PATIENCE, Relay, Wish, next_message};
 use tokio::time::timeout;
 
@@ -23,6 +23,20 @@ async fn connect(relay: &Relay, authority: &Authority, uri: &str) -> Endpoint {
     let options = EndpointOptions { uri: Some(uri.to_owned()), collect: 16 << 20, ..EndpointOptions::default() };
     let connected = Endpoint::connect_tls_with(relay.tls, &relay.name, &authority.pem, None, options);
     connected.await.expect("a connection")
+}
+
+/// Bob has a token of the relay.
+async fn client(relay: &Relay, authority: &Authority) -> (Endpoint, Grant) {
+    let bob = connect(relay, authority, BOB).await;
+    let grant = bob.authenticate(&relay.auth_uri("bob"), "bob", "hunter2", None).await.expect("a grant");
+    (bob, grant)
+}
+
+/// Alice's INVITE, as she sent it and as it has come.
+async fn rings(caller: &mut Agent, callee: &mut Agent) -> (Message, Message) {
+    let sdp = sdp_version(ALICE, "active", 1, "");
+    let invite = caller.request("INVITE", &callee.uri(), Draft::sdp(&sdp)).await;
+    (invite, callee.expect("INVITE").await)
 }
 
 /// The body of the next message that has one.
@@ -65,10 +79,8 @@ async fn a_called_client_answers_through_the_relay(
     let mut caller = Agent::new("alice", Udp).await.through(plane);
     // So many that they are not all at home where the anchor is.
     for round in 0..3 {
-        let bob = connect(&relay, &authority, BOB).await;
-        let grant = bob.authenticate(&relay.auth_uri("bob"), "bob", "hunter2", None).await.expect("a grant");
-        let invite = caller.request("INVITE", &callee.uri(), Draft::sdp(&sdp_version(ALICE, "active", 1, ""))).await;
-        let got = callee.expect("INVITE").await;
+        let (bob, grant) = client(&relay, &authority).await;
+        let (invite, got) = rings(&mut caller, &mut callee).await;
         let own = grant.own_path(BOB);
         callee.answer(&got, &sdp_version(&own, setup, 1, "")).await;
         let ok = caller.response(&invite, 200).await;
@@ -106,10 +118,8 @@ async fn an_answer_through_a_dead_token_is_none(#[values(1, 2, 3)] shards: usize
     let mut caller = Agent::new("alice", Udp).await.through(plane);
     // So many that they are not all at home where the anchor is.
     for _ in 0..6 {
-        let bob = connect(&relay, &authority, BOB).await;
-        let grant = bob.authenticate(&relay.auth_uri("bob"), "bob", "hunter2", None).await.expect("a grant");
-        let invite = caller.request("INVITE", &callee.uri(), Draft::sdp(&sdp_version(ALICE, "active", 1, ""))).await;
-        let got = callee.expect("INVITE").await;
+        let (bob, grant) = client(&relay, &authority).await;
+        let (invite, got) = rings(&mut caller, &mut callee).await;
         bob.close().await;
         relay.metric_becomes("chappe_sessions", 2.0).await;
         callee.answer(&got, &sdp_version(&grant.own_path(BOB), "passive", 1, "")).await;

@@ -44,7 +44,7 @@ impl Relay {
     }
 
     /// Octets have left a flow.
-    pub(super) fn credit(&mut self, to: SourceRef, octets: u64, drained: bool, now: Moment) {
+    pub(super) fn credit(&mut self, to: SourceRef, octets: u64, drained: bool) {
         if to.shard != self.shard {
             return self.post_credit(to, octets);
         }
@@ -56,7 +56,6 @@ impl Relay {
         if std::mem::replace(&mut source.full, false) {
             self.release_stop(link);
         }
-        let _ = now;
     }
 
     /// One reason less to stop this link, if it was stopped; a local endpoint looks again for room.

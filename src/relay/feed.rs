@@ -193,7 +193,7 @@ impl Relay {
     }
 
     /// A chunk that has not ended with its batch leaves when its hold is over.
-    pub(super) fn arm_hold(&mut self, id: FlowId, _now: Moment) {
+    pub(super) fn arm_hold(&mut self, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.held = false;
         let waits = flow.open.is_none() && flow.queue.front().is_some_and(|q| q.end.is_none());

@@ -272,7 +272,7 @@ impl Relay {
     pub fn settle(&mut self, now: Moment) {
         self.retire_sources(now);
         while let Some(id) = self.held.pop() {
-            self.arm_hold(id, now);
+            self.arm_hold(id);
         }
         while let Some(id) = self.dirty.pop() {
             if let Some(flow) = self.flows.get_mut(id) {

@@ -173,7 +173,7 @@ impl Relay {
         flow.last_progress = now;
         let drained = flow.drained(limit);
         let back = flow.back;
-        self.credit(back, moved, drained, now);
+        self.credit(back, moved, drained);
         moved
     }
 
@@ -241,7 +241,7 @@ impl Relay {
         let (wanted, done) = (matches!(flow.lane, Lane::Wanted(_)), flow.lets_follow());
         if flow.drained(self.settings.limits.session_buffer) {
             let back = flow.back;
-            self.credit(back, 0, true, now);
+            self.credit(back, 0, true);
         }
         let Some(flow) = self.flows.get_mut(flow_id) else { return };
         if let Some(next) = flow.queue.front() {

@@ -183,7 +183,7 @@ impl Relay {
         }
         if skip > 0 || !asker.is(&session.owner, self.shard) {
             let far_uri = if skip > 0 { to.texts().nth(skip - 1).unwrap_or(from_first) } else { from_first };
-            let to_binding = self.toward_owner(asker, token, far_uri, to, skip + 1, now)?;
+            let to_binding = self.toward_owner(asker, token, far_uri, to, skip + 1)?;
             return Ok(Place { token, inner: None, from_owner: false, hops: skip + 1, leg: None, to: to_binding });
         }
         if asker.at.shard == self.shard
@@ -212,7 +212,7 @@ impl Relay {
             if to.texts().nth(2).is_none() {
                 return Err(Refusal::NoSession);
             }
-            let binding = self.toward_owner(asker, inner, first, to, 2, now)?;
+            let binding = self.toward_owner(asker, inner, first, to, 2)?;
             return Ok(Place { token, inner: Some(inner), from_owner: true, hops: 2, leg: None, to: binding });
         }
         let binding = self.outward(token, next_text, &next)?;
@@ -277,7 +277,6 @@ impl Relay {
         far_uri: &[u8],
         to: Path<'_>,
         hops: usize,
-        _now: Moment,
     ) -> Result<Binding, Refusal> {
         // Only who gets through becomes the far side: nobody would be told of it after a refusal, nor of its end.
         let binding = self.owner_of(token, to, hops)?;

@@ -207,7 +207,7 @@ impl Relay {
             }
         }
         let freed = drop_ranges.iter().map(|(_, n)| n).sum();
-        self.credit(back, freed, drained, now);
+        self.credit(back, freed, drained);
         self.wake(id);
     }
 }

@@ -371,7 +371,7 @@ impl Relay {
         source.in_flight = source.in_flight.saturating_sub(usize::try_from(octets).unwrap_or(usize::MAX));
         source.progress = now;
         if source.full && source.in_flight < limit / 2 {
-            self.credit(SourceRef { shard: self.shard, source: id }, 0, true, now);
+            self.credit(SourceRef { shard: self.shard, source: id }, 0, true);
         }
     }
 }

@@ -181,16 +181,14 @@ impl Driver {
                 }
                 Output::Set { ticket, at, side, terms, through } => {
                     // What a shard that is too busy does not say, the shard of the leg finds out.
-                    let dead = match through {
-                        Some(uri) => shards.knows(uri).await == Ok(false),
-                        None => false,
-                    };
-                    let set = if dead {
-                        Ok(Err(AnchorError::Gone))
+                    if let Some(uri) = through
+                        && shards.knows(uri).await == Ok(false)
+                    {
+                        Done::Set(ticket, Err(AnchorError::Gone))
                     } else {
-                        shards.set_leg(at.shard, at.anchor, side, terms).await
-                    };
-                    Done::Set(ticket, set.unwrap_or(Err(AnchorError::Full)))
+                        let set = shards.set_leg(at.shard, at.anchor, side, terms).await;
+                        Done::Set(ticket, set.unwrap_or(Err(AnchorError::Full)))
+                    }
                 }
                 Output::Withdraw { at, side } => {
                     let _ = shards.withdraw_renewal(at.shard, at.anchor, side).await;
