@@ -22,6 +22,8 @@ pub mod demo;
 pub mod dns;
 #[cfg(feature = "net")]
 pub mod handover;
+#[cfg(feature = "net")]
+pub mod heap;
 pub mod moment;
 pub mod msrp;
 #[cfg(feature = "net")]

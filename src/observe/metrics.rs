@@ -13,11 +13,11 @@ use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::exposition::{Exposition, sorted};
-use super::heap::Heap;
 use super::series;
 use super::sip::{self, SipSnapshot};
 use super::spool::Losses;
 use crate::control::Snapshot;
+use crate::heap::Heap;
 use crate::relay::Event;
 
 /// Name and HELP of a family of series.

@@ -18,7 +18,6 @@ mod events;
 mod exposition;
 #[cfg(test)]
 mod fail2ban;
-mod heap;
 pub mod log;
 mod metrics;
 mod records;

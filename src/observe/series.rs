@@ -17,8 +17,10 @@ pub(super) const SHARDS_ANSWERING: Family =
 pub(super) const LINES_LOST: Family =
     ("chappe_lines_lost_total", "Log lines and session records lost: queue full, or writing failed.");
 
-pub(super) const ALLOCATED: Family =
-    ("chappe_allocated_octets", "Memory in use: allocated and not freed, outside the kernel.");
+pub(super) const ALLOCATED: Family = (
+    "chappe_allocated_octets",
+    "Memory in use: allocated and not freed, outside the kernel; without what threads keep at hand.",
+);
 pub(super) const HEAP_RESIDENT: Family = (
     "chappe_heap_resident_octets",
     "Memory in pages that the allocator holds, with its own books and what it keeps for later.",

@@ -193,6 +193,7 @@ impl Driver {
         self.b2bua.slim();
         self.streams.give_back();
         self.ended.give_back();
+        crate::heap::give_back();
     }
 
     fn take_more(&mut self, events: &mut mpsc::Receiver<Event>) {
