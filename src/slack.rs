@@ -3,8 +3,8 @@
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
 
-/// A table below this stays as it is, whatever it holds.
-const SMALL: usize = 64;
+/// Octets: a table below this stays as it is, whatever it holds.
+const SMALL: usize = 1024;
 
 /// A table that gives back most of its room when less than a quarter of it is used.
 ///
@@ -15,16 +15,16 @@ pub(crate) trait Slack {
     fn give_back(&mut self);
 }
 
-/// The room to keep, if there is too much of it.
-fn keep(used: usize, room: usize) -> Option<usize> {
-    (room > SMALL && used < room / 4).then_some(used * 2)
+/// The room to keep, if there is too much of it. In entries of type `T`, which may take kilobytes each.
+fn keep<T>(used: usize, room: usize) -> Option<usize> {
+    (room * size_of::<T>() > SMALL && used < room.div_ceil(4)).then_some(used * 2)
 }
 
 macro_rules! slack {
-    ($(<$($parameter:ident $(: $bound:path)*),+> $table:ty;)+) => {$(
+    ($(<$($parameter:ident $(: $bound:path)*),+> $table:ty, of $entry:ty;)+) => {$(
         impl<$($parameter $(: $bound)*),+> Slack for $table {
             fn give_back(&mut self) {
-                if let Some(room) = keep(self.len(), self.capacity()) {
+                if let Some(room) = keep::<$entry>(self.len(), self.capacity()) {
                     self.shrink_to(room);
                 }
             }
@@ -37,12 +37,12 @@ pub(crate) trait Name: Eq + Hash {}
 impl<T: Eq + Hash> Name for T {}
 
 slack! {
-    <K: Name, V, S: BuildHasher> HashMap<K, V, S>;
-    <K: Name, S: BuildHasher> HashSet<K, S>;
-    <K: Name, V, S: BuildHasher> hashbrown::HashMap<K, V, S>;
-    <T> Vec<T>;
-    <T> VecDeque<T>;
-    <T: Ord> BinaryHeap<T>;
+    <K: Name, V, S: BuildHasher> HashMap<K, V, S>, of (K, V);
+    <K: Name, S: BuildHasher> HashSet<K, S>, of K;
+    <K: Name, V, S: BuildHasher> hashbrown::HashMap<K, V, S>, of (K, V);
+    <T> Vec<T>, of T;
+    <T> VecDeque<T>, of T;
+    <T: Ord> BinaryHeap<T>, of T;
 }
 
 #[cfg(test)]
@@ -68,8 +68,15 @@ mod tests {
         queue.extend(0..2500);
         queue.give_back();
         assert_eq!(queue.capacity(), 10_000);
-        let mut few: Vec<u32> = Vec::with_capacity(SMALL);
+        let mut few: Vec<u8> = Vec::with_capacity(SMALL);
         few.give_back();
         assert_eq!(few.capacity(), SMALL);
+    }
+
+    #[test]
+    fn a_few_large_entries_are_no_small_table() {
+        let mut large: VecDeque<[u8; SMALL]> = VecDeque::with_capacity(3);
+        large.give_back();
+        assert_eq!(large.capacity(), 0);
     }
 }

@@ -241,7 +241,7 @@ impl B2bua {
         };
         self.connections.turn(call.leg_mut(Side::A), (key, Side::A), reply_way(flow));
         call.leg_mut(Side::A).heard = true;
-        self.calls.insert(key, call);
+        self.calls.insert(key, Box::new(call));
         self.servers.insert(server, Served::Invite { call: key, side: Side::A });
         self.tell(CallEvent::Began);
         self.outputs.push_back(Output::Route { call: key, uri: request.uri, routes, stranger });

@@ -155,7 +155,7 @@ impl B2bua {
 
     /// The call is over: everything that leads to it goes, and its anchors end.
     pub(super) fn close(&mut self, key: CallKey, cause: Cause, by: EndedBy, now: Moment) {
-        let dialogs = self.calls.get(&key).map(Call::keys).unwrap_or_default();
+        let dialogs = self.calls.get(&key).map(|call| call.keys()).unwrap_or_default();
         self.answer_pending(key, now);
         self.abandon_exchange(key);
         let Some(call) = self.calls.remove(&key) else { return };

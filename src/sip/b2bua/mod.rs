@@ -200,7 +200,8 @@ pub struct B2bua {
     settings: Settings,
     transactions: Transactions,
     random: ChaCha12Rng,
-    calls: HashMap<CallKey, Call>,
+    /// Boxed, since each takes kilobytes and a table has empty places.
+    calls: HashMap<CallKey, Box<Call>>,
     next_call: u64,
     dialogs: HashMap<DialogKey, Owner>,
     /// Call-ID and tag of our own INVITEs: one that comes back has gone in a circle.

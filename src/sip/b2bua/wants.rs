@@ -116,10 +116,10 @@ impl B2bua {
 }
 
 /// The call of a ticket, if it still has that exchange open.
-pub(super) fn current(calls: &mut HashMap<CallKey, Call>, ticket: Ticket) -> Option<&mut Call> {
+pub(super) fn current(calls: &mut HashMap<CallKey, Box<Call>>, ticket: Ticket) -> Option<&mut Call> {
     let call = calls.get_mut(&ticket.call)?;
     let open = call.open.as_ref().is_some_and(|o| o.number == ticket.exchange);
-    open.then_some(call)
+    open.then_some(&mut **call)
 }
 
 /// No room for another session.
