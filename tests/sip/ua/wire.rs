@@ -140,7 +140,12 @@ async fn connection(mut stream: OwnedReadHalf, peer: SocketAddr, links: Links, a
             }
             Ok(Read::Blank(length)) => drop(octets.drain(..length)),
             Ok(Read::Part) => {
-                if !matches!(stream.read_buf(&mut octets).await, Ok(1..)) {
+                let read = tokio::select! {
+                    read = stream.read_buf(&mut octets) => read,
+                    // The agent is gone: what it has dialled ends with it.
+                    () = arrived.closed() => return,
+                };
+                if !matches!(read, Ok(1..)) {
                     links.lock().await.remove(&peer);
                     return;
                 }
