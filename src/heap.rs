@@ -27,9 +27,10 @@ impl Heap {
     }
 }
 
-/// Gives back what this thread keeps at hand: for a thread whose busy time is over.
+/// Gives back what this thread keeps at hand: to be called now and then.
 pub fn give_back() {
-    // To stop keeping is the one way to give all back. If that fails, nothing has changed.
+    // To stop keeping is the one way to give all back that needs no `unsafe`. What it takes to keep again is the room that
+    // stopping has just freed.
     if let Ok(true) = THREAD_KEEPS.name().update(false) {
         let _ = THREAD_KEEPS.name().write(true);
     }

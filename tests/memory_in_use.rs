@@ -32,7 +32,7 @@ fn kept() -> usize {
     b"stats.arenas.4096.tcache_bytes\0".name().read().expect("octets")
 }
 
-/// One after the other: each looks at the whole process. In a thread of its own, for which nothing is kept yet.
+/// Alone in its file: it looks at the whole process.
 #[test]
 fn what_was_freed_is_not_in_use() {
     let busy = || {

@@ -184,8 +184,8 @@ impl Shard {
             if self.awake.borrow().len() < before {
                 self.awake.borrow_mut().shrink_to_fit();
                 super::engine::shrink();
-                crate::heap::give_back();
             }
+            crate::heap::give_back();
         }
     }
 
