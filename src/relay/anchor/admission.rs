@@ -45,6 +45,10 @@ impl Relay {
             return Err(Refusal::NoSession);
         }
         if !bound {
+            if leg.former.contains(&asker.at) && !terms.is_from(from_first) {
+                // The fork that did not get the call.
+                return Err(Refusal::NoSession);
+            }
             let names = asker.relay.iter().flat_map(|r| r.dns_names.iter().map(String::as_str));
             if !terms.expects.met_by(asker.fingerprints.as_deref(), names) {
                 self.tell(id, AnchorNews::Mismatch { side, peer: asker.address });

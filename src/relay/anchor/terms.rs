@@ -58,6 +58,17 @@ impl LegTerms {
             _ => false,
         }
     }
+
+    /// Both lead to one session of one end, by whatever way.
+    fn same_end(&self, other: &LegTerms) -> bool {
+        let ends = [self, other].map(|t| Path::new(&t.target).last().and_then(|u| Uri::parse(u).ok()));
+        matches!(ends, [Some(a), Some(b)] if a.equivalent(&b))
+    }
+
+    /// Whether a From-Path that begins so is that of this end.
+    pub(super) fn is_from(&self, first: &[u8]) -> bool {
+        self.first().zip(Uri::parse(first).ok()).is_some_and(|(ours, theirs)| ours.equivalent(&theirs))
+    }
 }
 
 /// Why a command about an anchor is refused.
@@ -139,7 +150,7 @@ impl Relay {
             return Ok(());
         }
         let dial = self.leg_dial(&terms)?;
-        let stays = self.link_stays(id, side, &terms, dial.as_ref());
+        let stays = self.link_stays(id, side, &terms, dial.as_ref(), renewed);
         if renewed {
             self.replace_uri(id, side, now);
         }
@@ -164,6 +175,8 @@ impl Relay {
         }
         if !stays && !renewed && before.is_some() {
             self.unbind_leg(token);
+            // What its former end sends is admitted anew, if at all.
+            self.reroute(id, side.other());
         }
         match (dial, before.filter(|_| stays)) {
             (None, kept) if through.is_some() && (renewed || kept.is_none()) => self.attach_leg(id, side, now),
@@ -215,7 +228,7 @@ impl Relay {
     }
 
     /// Whether the link of a leg serves under its new terms too.
-    fn link_stays(&self, id: AnchorId, side: Side, terms: &LegTerms, dial: Option<&Dial>) -> bool {
+    fn link_stays(&self, id: AnchorId, side: Side, terms: &LegTerms, dial: Option<&Dial>, renewed: bool) -> bool {
         let Some(leg) = self.anchors.get(id).map(|a| a.leg(side)) else { return false };
         let (Some(before), Some(link)) = (&leg.terms, leg.link) else { return false };
         let local = (link.shard == self.shard).then(|| self.links.get(link.link)).flatten();
@@ -228,8 +241,12 @@ impl Relay {
         }
         let names = local.into_iter().flat_map(super::binding::names);
         let same = before.expects == terms.expects || terms.expects.met_by(leg.seen.as_deref(), names);
-        // The end of a passive leg connects anew by itself, should it want to.
-        same && (dial.is_none() || before.same_first_hop(terms))
+        same && match dial {
+            Some(_) => before.same_first_hop(terms),
+            // The end of a passive leg connects anew by itself, should it want to. An answer that names another session at the
+            // URI of ours that was offered is that of another fork, or of an end that makes another connection.
+            None => renewed || before.same_end(terms),
+        }
     }
 
     /// The renewed URI takes the place of the one before, which stays good for what is under way.

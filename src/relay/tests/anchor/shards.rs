@@ -233,7 +233,7 @@ fn a_new_path_reaches_senders_elsewhere() {
     let m = Meeting::joined(&mut w, 0, [ana, bo]);
     m.say(&mut w, Side::A, "one", b"one");
     w.run(MOMENT);
-    w.ends[bo].uri = "msrps://edge.example:1/x;tcp msrps://bo.example:7000/bo;tcp".to_owned();
+    w.ends[bo].uri = format!("msrps://edge.example:1/x;tcp {}", w.ends[bo].uri);
     m.answer(&mut w, Side::B);
     w.run(MOMENT);
     m.say(&mut w, Side::A, "two", b"two");

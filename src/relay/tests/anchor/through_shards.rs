@@ -166,7 +166,7 @@ fn a_new_path_reaches_who_sends_by_another_link_of_a_relay() {
     let via = format!("{token} {}", m.uris[1]);
     w.ends[other].send(&via, "one", b"one");
     w.run(MOMENT);
-    w.ends[ana].uri = "msrps://edge.example:1/x;tcp msrps://ana.example:7000/ana;tcp".to_owned();
+    w.ends[ana].uri = format!("msrps://edge.example:1/x;tcp {}", w.ends[ana].uri);
     m.answer(&mut w, Side::A);
     w.run(MOMENT);
     w.ends[other].send(&via, "two", b"two");

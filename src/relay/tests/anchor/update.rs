@@ -68,6 +68,41 @@ fn an_end_that_only_listens_keeps_the_link_that_it_has() {
     m.assert_nothing_left();
 }
 
+/// SDP-91: Bo's telephone has answered and connected, and then his desk takes the call: all that is his leaves the telephone's link.
+#[test]
+fn sdp_91_the_fork_that_takes_the_call_has_the_leg() {
+    let (mut m, ana, bo) = Meeting::joined();
+    m.set(Side::B, terms(BO_AGAIN, Connect::Them)).expect("good terms");
+    let words = m.say(ana, Side::A, "m0000001", "moin");
+    assert!(m.net.ends[bo].sends().is_empty(), "the telephone knows nothing of that session");
+    let late = m.send(Side::B).id("m0000002").body("and I?");
+    m.net.write(bo, late.octets());
+    assert_eq!(m.codes(bo, &late.tid), [481]);
+    let desk = m.net.client(0);
+    let hello = Request::send(&[m.uri(Side::B)], BO_AGAIN).id("hello001").range("1-0/0");
+    m.net.write(desk, hello.octets());
+    assert_eq!(m.codes(desk, &hello.tid), [200]);
+    let arrived = m.net.ends[desk].sends()[0].clone();
+    assert_eq!(to_path(&arrived), BO_AGAIN);
+    assert_eq!(m.codes(ana, &words), [200]);
+    m.net.lose(bo);
+    assert_eq!(m.news(), ["bound B"]);
+    m.assert_nothing_left();
+}
+
+/// SDP-11: an end that names another session in its answer may go on with the connection that it has.
+#[test]
+fn an_answer_with_another_session_may_come_by_the_same_link() {
+    let (mut m, ana, bo) = Meeting::joined();
+    m.set(Side::B, terms(BO_AGAIN, Connect::Them)).expect("good terms");
+    let send = Request::send(&[m.uri(Side::B)], BO_AGAIN).id("m0000001").body("same link");
+    m.net.write(bo, send.octets());
+    assert_eq!(m.codes(bo, &send.tid), [200]);
+    m.say(ana, Side::A, "m0000002", "still");
+    assert_eq!(m.net.ends[bo].sends().len(), 1);
+    m.assert_nothing_left();
+}
+
 #[test]
 fn a_new_uri_waits_for_the_answer_and_may_be_withdrawn() {
     let (mut m, ana, bo) = Meeting::joined();
