@@ -1,4 +1,4 @@
-//! A control plane that stands still: sessions that are there go on, and afterwards it goes on, too.
+//! A control plane that stands still, or fails: sessions that are there go on; if it stood still, it goes on afterwards, too.
 
 #![expect(clippy::disallowed_methods, reason = "a test is no part of the relay")]
 
@@ -29,6 +29,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 static STOP: AtomicBool = AtomicBool::new(false);
 /// Whether it does.
 static STANDS: AtomicBool = AtomicBool::new(false);
+/// Whether it shall panic instead.
+static PANIC: AtomicBool = AtomicBool::new(false);
 
 /// Log lines are written by the thread that has something to say: here one of them takes as long as the test wants.
 struct Gate;
@@ -49,6 +51,7 @@ impl<S: tracing::Subscriber> Layer<S> for Gate {
         if !says.1 || current().name() != Some("sip") {
             return;
         }
+        assert!(!PANIC.load(Ordering::Acquire), "as the test wants it");
         while STOP.load(Ordering::Acquire) {
             STANDS.store(true, Ordering::Release);
             park_timeout(Duration::from_millis(5));
@@ -86,7 +89,8 @@ impl Process {
         let (newsroom, news) = Newsroom::new();
         let events = Box::new(move |event| {
             if let Event::Anchor { shard, anchor, news } = event {
-                assert!(newsroom.leave(AnchorRef { shard, anchor }, news), "room for news");
+                let left = newsroom.leave(AnchorRef { shard, anchor }, news);
+                assert!(left || PANIC.load(Ordering::Acquire), "room for news");
             }
         });
         let none = &mut Inherited::default();
@@ -133,12 +137,12 @@ async fn carries(from: &Endpoint, to: &str, at: &Endpoint, words: Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_plane_that_stands_still_stops_no_session() {
+async fn a_plane_that_stands_still_or_fails_stops_no_session() {
     let debug = tracing_subscriber::filter::LevelFilter::DEBUG;
     let gate = tracing_subscriber::registry().with(Gate.with_filter(debug));
     tracing::subscriber::set_global_default(gate).expect("the only one");
     let mut bob = Agent::udp("bob").await;
-    let Process { server, plane } = Process::start(bob.address()).await;
+    let Process { server, mut plane } = Process::start(bob.address()).await;
     let mut alice = Agent::udp("alice").await.through(plane.listening[0].1);
     let (ok, got, here, there) = Process::call(&mut alice, &mut bob).await;
     let (other, ..) = Process::call(&mut alice, &mut bob).await;
@@ -153,6 +157,12 @@ async fn a_plane_that_stands_still_stops_no_session() {
     }
     let file: Vec<u8> = (0..2u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     carries(&here, &ok.path(), &there, file).await;
+    // Who asks is not kept waiting, not even when all room for orders is taken.
+    for _ in 0..20 {
+        let _ = timeout(Duration::from_millis(10), plane.calls()).await;
+    }
+    assert_eq!(timeout(PATIENCE, plane.calls()).await, Ok(1), "it may have some");
+    timeout(PATIENCE, plane.drain()).await.expect("in time");
     assert!(STANDS.load(Ordering::Acquire), "all the time");
     bob.quiet();
     // It goes on where it was, with what has waited for it.
@@ -167,14 +177,16 @@ async fn a_plane_that_stands_still_stops_no_session() {
     carries(&here, &ok.path(), &there, b"after".to_vec()).await;
     let (new, _, here, there) = Process::call(&mut alice, &mut bob).await;
     carries(&here, &new.path(), &there, b"a new one".to_vec()).await;
-    for call in [&ok, &new] {
-        let bye = alice.within(call, "BYE", Draft::new()).await;
-        alice.response(&bye, 200).await;
-        let heard = bob.expect("BYE").await;
-        bob.reply(&heard, 200).await;
+    // It fails, again in the middle of the end of another call.
+    let (last, back, here, there) = Process::call(&mut alice, &mut bob).await;
+    PANIC.store(true, Ordering::Release);
+    alice.within(&new, "BYE", Draft::new()).await;
+    timeout(PATIENCE, plane.failed()).await.expect("it fails");
+    for n in 0..50 {
+        carries(&here, &last.path(), &there, format!("there {n}").into_bytes()).await;
+        carries(&there, &back.path(), &here, format!("back {n}").into_bytes()).await;
     }
-    assert_eq!(plane.calls().await, 0);
-    plane.stop().await;
+    assert_eq!(plane.calls().await, 0, "nobody is there to have one");
     server.shards.stop().await.expect("the shards end");
     server.ended().await;
 }

@@ -79,6 +79,11 @@ impl Exporter {
         self.gauge(series::SHARDS_ANSWERING, &[], if all { 1.0 } else { 0.0 });
     }
 
+    /// Says whether the control plane runs; without `[sip]` there is nothing to say.
+    pub fn sip_running(&self, runs: bool) {
+        self.gauge(sip::RUNNING, &[], if runs { 1.0 } else { 0.0 });
+    }
+
     /// Takes over the number of lines that `sink` (a fixed word: `log`, `records`) lost.
     pub fn lost_lines(&self, sink: &'static str, losses: Losses) {
         for (reason, count) in [("full", losses.full), ("failed", losses.failed)] {

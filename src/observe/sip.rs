@@ -9,6 +9,8 @@ use crate::relay::Buckets;
 /// Upper bounds of the set-up times, in milliseconds; one bucket more is beyond.
 pub const SETUP_BOUNDS_MS: [u64; 12] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];
 
+pub(super) const RUNNING: Family =
+    ("chappe_sip_running", "1 if the control plane runs; if 0, it has failed: sessions go on, no call begins or ends.");
 const CALLS: Family = ("chappe_sip_calls", "Calls now.");
 const DIALOGS: Family = ("chappe_sip_dialogs", "SIP dialogs now, early ones too; a call has two.");
 const ANCHORS: Family =

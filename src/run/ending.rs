@@ -74,6 +74,7 @@ impl Process {
             }
             tokio::select! {
                 () = &mut begin, if !draining => {}
+                () = super::failed(&mut self.plane) => self.without_plane(),
                 () = tokio::time::sleep(DRAIN_STEP) => {}
                 () = &mut deadline => {
                     tracing::warn!("drain timeout: sessions that are left are ended");

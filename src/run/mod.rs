@@ -7,6 +7,7 @@
 
 mod ending;
 mod notify;
+mod panics;
 mod rehearsal;
 mod start;
 mod upgrade;
@@ -37,6 +38,7 @@ use upgrade::Program;
 
 /// Runs the relay until it is told to stop.
 pub(crate) fn run(path: Option<&Path>) -> ExitCode {
+    panics::end_the_process();
     // While there is one thread.
     let inherited = match Inherited::from_environment() {
         Ok(inherited) => inherited,
@@ -115,8 +117,9 @@ struct Process {
     file: Option<PathBuf>,
     config: Config,
     server: Server,
-    /// None without a `[[sip.listen]]`.
+    /// None without a `[[sip.listen]]`, or once it has failed.
     plane: Option<Plane>,
+    exporter: Arc<Exporter>,
     admin: Arc<Admin>,
     /// Dropped, the admin interface ends.
     admin_ends: Option<tokio::sync::watch::Sender<()>>,
@@ -169,6 +172,7 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle, inherited: I
                     break;
                 }
             }
+            () = failed(&mut process.plane) => process.without_plane(),
             _ = signals.upgrade.recv() => process.upgrade(),
             _ = signals.term.recv() => break,
             _ = signals.int.recv() => {
@@ -181,7 +185,24 @@ async fn serve(path: Option<&Path>, config: Config, log: LogHandle, inherited: I
     process.drain(signals).await
 }
 
+/// Waits until the control plane fails; without one, for ever.
+async fn failed(plane: &mut Option<Plane>) {
+    match plane {
+        Some(plane) => plane.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Process {
+    /// Goes on without the control plane.
+    fn without_plane(&mut self) {
+        self.plane = None;
+        self.exporter.sip_running(false);
+        tracing::error!(
+            "the SIP control plane has failed: sessions that are there go on, no call begins or ends; restart when they are over"
+        );
+    }
+
     async fn reload_as_told(&mut self) -> Result<Vec<Change>, Refused> {
         if !self.handed_on {
             self.manager.reloading();
@@ -247,7 +268,7 @@ fn observing(observer: Observer, newsroom: Newsroom) -> impl Fn(Event) + Send + 
         {
             tracing::error!(
                 shard,
-                "the control plane is stuck: news of an anchored session is lost, its call ends by its timers"
+                "the control plane is stuck or has failed: news of an anchored session is lost, its call ends by its timers, if at all"
             );
         }
     }

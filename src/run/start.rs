@@ -112,7 +112,8 @@ pub(super) async fn start(
     let (orders, order) = mpsc::channel(8);
     let token = config.admin.as_ref().and_then(|a| a.token.clone());
     let shards = server.shards.clone();
-    let admin = Admin::new(Parts { shards, exporter, records: records.clone(), log: log.clone(), token, orders });
+    let parts = Parts { shards, exporter: exporter.clone(), records: records.clone(), log: log.clone(), token, orders };
+    let admin = Admin::new(parts);
     let (admin_ends, admin_end) = tokio::sync::watch::channel(());
     if let Some(listener) = admin_listener.and_then(|listener| tokio::net::TcpListener::from_std(listener).ok()) {
         if let Ok(address) = listener.local_addr() {
@@ -127,6 +128,7 @@ pub(super) async fn start(
     let _ = server.shards.accept().await;
     if let Some(plane) = &plane {
         plane.serve(before);
+        exporter.sip_running(true);
     }
     let (ready, successors) = mpsc::channel(1);
     let offered = match offer.map(|offer| offer.publish(sockets, ready)).transpose() {
@@ -147,6 +149,7 @@ pub(super) async fn start(
         config,
         server,
         plane,
+        exporter,
         admin,
         admin_ends: Some(admin_ends),
         log,

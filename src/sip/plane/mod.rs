@@ -42,6 +42,9 @@ const NEWS: usize = 65_536;
 /// Orders of the process.
 const ORDERS: usize = 16;
 
+/// Name of the thread. What panics in it ends no session.
+pub const THREAD: &str = "sip";
+
 /// Where shards leave what anchors tell.
 #[derive(Clone)]
 pub struct Newsroom(mpsc::Sender<(AnchorRef, AnchorNews)>);
@@ -136,7 +139,7 @@ impl Plane {
             // What is still being looked up has nobody to tell.
             runtime.shutdown_timeout(Duration::from_millis(100));
         };
-        std::thread::Builder::new().name("sip".to_owned()).spawn(body).map_err(StartError::SipThread)?;
+        std::thread::Builder::new().name(THREAD.to_owned()).spawn(body).map_err(StartError::SipThread)?;
         match is_ready.recv() {
             Ok(opened) => opened?,
             Err(_) => return Err(StartError::SipThread(std::io::ErrorKind::Other.into())),
@@ -152,7 +155,7 @@ impl Plane {
 
     /// Takes in nothing new: what is not of the calls that are there goes to the process behind `next`.
     pub async fn release(&self, next: UnixStream) {
-        let _ = self.orders.send(Order::Release(next)).await;
+        self.order(Order::Release(next)).await;
     }
 
     /// Makes what may change without a restart effective, for calls that begin from now on; certificates and bounds too.
@@ -160,29 +163,49 @@ impl Plane {
         if let Some(sip) = &config.sip {
             let transport = super::setup::transport(config, sip, server.in_memory())?;
             let setup = Setup::of(config, sip, server, &self.listening);
-            let _ = self.orders.send(Order::Reconfigure(Box::new((setup, transport)))).await;
+            if !self.order(Order::Reconfigure(Box::new((setup, transport)))).await {
+                return Err(StartError::SipThread(std::io::ErrorKind::TimedOut.into()));
+            }
         }
         Ok(())
     }
 
     /// No new calls from now on.
     pub async fn drain(&self) {
-        let _ = self.orders.send(Order::Drain).await;
+        self.order(Order::Drain).await;
     }
 
-    /// Calls now; those of the process before count as one, since their messages come by way of us.
+    /// Waits until the thread has ended by itself, which is a failure: sessions that are there go on, calls are not served.
+    pub async fn failed(&mut self) {
+        let _ = (&mut self.alive).await;
+    }
+
+    /// Whether the thread has got this; one that stands still gets it if there is room.
+    async fn order(&self, order: Order) -> bool {
+        tokio::time::timeout(PATIENCE, self.orders.send(order)).await.is_ok_and(|sent| sent.is_ok())
+    }
+
+    /// Calls now; those of the process before count as one, since their messages come by way of us. So does a thread that stands
+    /// still for a second: it may have some.
     pub async fn calls(&self) -> usize {
         let (reply, answer) = oneshot::channel();
-        let _ = self.orders.send(Order::Calls(reply)).await;
-        answer.await.unwrap_or(0)
+        let asked = async {
+            let _ = self.orders.send(Order::Calls(reply)).await;
+            answer.await.unwrap_or(0)
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap_or(1)
     }
 
     /// Ends all calls with BYE, then the thread.
     pub async fn stop(self) {
-        let _ = self.orders.send(Order::Stop).await;
-        let _ = tokio::time::timeout(STOP, self.alive).await;
+        if self.order(Order::Stop).await {
+            let _ = tokio::time::timeout(STOP, self.alive).await;
+        }
     }
 }
+
+/// Time for a thread that stands still to take an order, or to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time for the last messages.
 const STOP: Duration = Duration::from_secs(5);
