@@ -23,7 +23,8 @@ pub enum Change {
     Limits,
     /// How requests are forwarded and how long a drain takes: the keys of `[relay]` that do not need a restart.
     Relay,
-    /// All of `[sip]` but its listeners; what was set up under the old rules goes on.
+    /// All of `[sip]` but its listeners; calls that are there keep their route, and follow the rest from their next offer, answer
+    /// or refresh on.
     Sip,
     /// The log level.
     LogLevel,

@@ -108,7 +108,8 @@ fn wire(l: &config::Limits) -> msrp::Limits {
     }
 }
 
-/// `ringing` is how long a call may wait for its answer: its anchor is kept for longer.
+/// `ringing` is how long a call may wait for an answer or a new provisional response: its anchor is reserved for longer than one
+/// such time, but not anew with each response.
 fn limits(l: &config::Limits, shards: u16, ringing: Option<Duration>) -> Limits {
     let default = Limits::default();
     let reserve =

@@ -51,7 +51,8 @@ pub struct Sip {
     pub session_expires: Duration,
     /// Min-SE (RFC 4028 section 5), in whole seconds; at least 90 s.
     pub min_session_expires: Duration,
-    /// How long an INVITE may go without a final answer (Timer C, RFC 3261 section 16.6).
+    /// How long an INVITE may go without a final answer or a provisional one other than 100 (Timer C, RFC 3261 section 16.6). An
+    /// anchor waits 10 s longer for its answer, from the offer on.
     pub setup_timeout: Duration,
     /// Pairs of dialogs; beyond it 503.
     pub max_calls: u32,

@@ -315,7 +315,7 @@ impl B2bua {
         self.outputs.pop_front()
     }
 
-    /// Other rules, for what begins from now on.
+    /// Other rules, for whatever happens from now on; calls keep their route.
     pub fn reconfigure(&mut self, settings: Settings, transactions: &transaction::Settings) {
         self.settings = settings;
         self.transactions.reconfigure(transactions.most, transactions.timer_c);

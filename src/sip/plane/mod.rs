@@ -158,7 +158,7 @@ impl Plane {
         self.order(Order::Release(next)).await;
     }
 
-    /// Makes what may change without a restart effective, for calls that begin from now on; certificates and bounds too.
+    /// Makes what may change without a restart effective; calls that are there keep their route. Certificates and bounds too.
     pub async fn reconfigure(&self, config: &Config, server: &Server) -> Result<(), StartError> {
         if let Some(sip) = &config.sip {
             let transport = super::setup::transport(config, sip, server.in_memory())?;
