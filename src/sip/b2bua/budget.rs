@@ -9,7 +9,7 @@ use crate::slack::Slack;
 
 /// The time in which failures count together.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Callers that are remembered; of more the oldest are forgotten.
+/// Callers that are remembered; failures of more do not count until some are a minute old.
 const MOST: usize = 65_536;
 
 /// Failed connections by caller.
