@@ -14,7 +14,7 @@ pub fn allow() -> String {
     METHODS.join(", ")
 }
 
-/// Whether a message may go to the SIP library. Responses always may.
+/// Whether a message may go to its transaction. Responses always may.
 pub fn check(message: &Message) -> Result<(), Fault> {
     let Start::Request { method, uri } = &message.head.start else { return Ok(()) };
     if !METHODS.contains(&method.as_str()) {

@@ -80,7 +80,7 @@ pub enum Fault {
     /// Content-Length says more than the datagram holds.
     #[error("Content-Length beyond the datagram")]
     LengthBeyond,
-    /// A From without a tag: an RFC 2543 caller, whose transactions the library cannot tell apart.
+    /// A From without a tag: an RFC 2543 caller, whose dialogs could not be told apart.
     #[error("From without a tag")]
     FromTag,
     /// A Request-URI whose scheme we do not serve (RFC 3261 section 8.2.2.1).
@@ -89,14 +89,11 @@ pub enum Fault {
     /// A method that is not served (RFC 3261 section 8.2.1).
     #[error("method not served")]
     Method,
-    /// The SIP library cannot read what is well-formed for us.
-    #[error("message not understood")]
-    NotUnderstood,
 }
 
 impl Fault {
     /// All of them, in order: a counter for each has this place.
-    pub const ALL: [Fault; 29] = {
+    pub const ALL: [Fault; 28] = {
         use Fault::*;
         [
             NotSip,
@@ -127,7 +124,6 @@ impl Fault {
             FromTag,
             Scheme,
             Method,
-            NotUnderstood,
         ]
     };
 
@@ -162,7 +158,6 @@ impl Fault {
             Fault::FromTag => "from_tag",
             Fault::Scheme => "scheme",
             Fault::Method => "method",
-            Fault::NotUnderstood => "not_understood",
         }
     }
 
@@ -194,7 +189,6 @@ impl Fault {
             Fault::LengthTwice => (400, "Content-Length Twice"),
             Fault::LengthBeyond => (400, "Content-Length Beyond The Datagram"),
             Fault::FromTag => (400, "From Without A Tag"),
-            Fault::NotUnderstood => (400, "Not Understood"),
         })
     }
 }

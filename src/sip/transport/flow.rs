@@ -21,7 +21,7 @@ pub const LONGEST_DATAGRAM: usize = 1300;
 pub enum Event {
     /// A connection was accepted or made.
     Opened(Flow),
-    /// A message for the SIP library.
+    /// A message that may go to its transaction.
     Message(Arrival),
     /// A connection is gone.
     Closed(Flow),

@@ -215,5 +215,5 @@ fn every_fault_has_its_place() {
     for (place, fault) in Fault::ALL.into_iter().enumerate() {
         assert_eq!(fault as usize, place);
     }
-    assert_eq!(Fault::NotUnderstood as usize + 1, Fault::ALL.len());
+    assert_eq!(Fault::Method as usize + 1, Fault::ALL.len());
 }
