@@ -162,12 +162,17 @@ pub type End<'a> = (&'a Endpoint, &'a str);
 
 /// Messages and a file of 8 MiB in both directions, all at once.
 pub async fn carries(alice: End<'_>, bob: End<'_>) {
+    carries_files(alice, bob, 8 << 20).await;
+}
+
+/// The same with a file of this many octets.
+pub async fn carries_files(alice: End<'_>, bob: End<'_>, octets: u32) {
     // Which of them connected last may still be unknown to the other's shard.
-    let (there, back) = (says(alice, bob, "Alice"), says(bob, alice, "Bob"));
+    let (there, back) = (says(alice, bob, "Alice", octets), says(bob, alice, "Bob", octets));
     tokio::join!(there, back);
 }
 
-async fn says(from: End<'_>, to: End<'_>, who: &str) {
+async fn says(from: End<'_>, to: End<'_>, who: &str, octets: u32) {
     for n in 0..5 {
         let text = format!("{n} of {who}");
         let options = SendOptions { success_report: true, ..SendOptions::default() };
@@ -175,7 +180,7 @@ async fn says(from: End<'_>, to: End<'_>, who: &str) {
         assert_eq!(heard(to.0).await, text.as_bytes());
         assert!(timeout(PATIENCE, sending.outcome()).await.expect("in time").expect("delivered").reported());
     }
-    let file = file();
+    let file = file(octets);
     let kind = Some("application/octet-stream");
     let sending = from.0.send_message(from.1, kind, file.clone(), SendOptions::default()).await.expect("sent");
     assert!(heard(to.0).await == file, "the file of {who}");
@@ -192,8 +197,8 @@ pub async fn heard(endpoint: &Endpoint) -> Vec<u8> {
     }
 }
 
-fn file() -> Vec<u8> {
-    (0..8u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+fn file(octets: u32) -> Vec<u8> {
+    (0..octets).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
 /// A little while: for what must not happen, or must have happened before.
