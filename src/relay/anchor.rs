@@ -20,6 +20,7 @@ mod expects;
 mod hold;
 mod news;
 mod release;
+mod stopped;
 mod terms;
 mod through;
 
@@ -96,6 +97,8 @@ pub struct Anchor {
     created: Moment,
     /// Given up then, unless both legs have their terms.
     reserved_until: Option<Moment>,
+    /// When it is over, unless new terms follow a stopped file.
+    followed_by: Option<Moment>,
     /// Links whose request waits for something here.
     waiting: Vec<FarLink>,
     ending: Option<release::Ending>,
@@ -239,6 +242,7 @@ impl Relay {
             legs,
             created: now,
             reserved_until: Some(until),
+            followed_by: None,
             waiting: Vec::new(),
             ending: None,
             timer_at: Moment::FAR,
@@ -343,7 +347,7 @@ impl Relay {
         let ending = anchor.ending.as_ref().map(release::Ending::next);
         let next = match ending {
             Some(at) => Some(at),
-            None => legs.chain(anchor.reserved_until).min(),
+            None => legs.chain(anchor.reserved_until).chain(anchor.followed_by).min(),
         };
         if let Some(at) = next.filter(|at| *at < anchor.timer_at) {
             anchor.timer_at = at;
@@ -363,6 +367,7 @@ impl Relay {
             self.release_anchor(id, SessionEnd::Expired, now);
             return;
         }
+        self.transfer_is_over(id, now);
         for side in Side::BOTH {
             let leg = self.anchors.get_mut(id).map(|a| a.leg_mut(side));
             if let Some((_, again)) = leg.and_then(|l| l.connect_by.take_if(|(at, _)| *at <= now)) {

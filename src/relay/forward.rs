@@ -215,6 +215,9 @@ impl Relay {
             }
         }
         self.after_chunk(source_id);
+        if flag == Flag::Abort {
+            self.transfer_stops(token, now);
+        }
         let wanted = match head.failure_report() {
             FailureReport::Yes => !on(Bug::OkBeforeEnd),
             FailureReport::Partial => on(Bug::OkForPartial),

@@ -63,7 +63,7 @@ impl Relay {
             }
             let outcome = if status.is_success() { Ok(()) } else { Err(status) };
             if outcome.is_err() {
-                self.leg_refuses(id, flow, status);
+                self.leg_refuses(id, flow, status, now);
             }
             if !t.complete {
                 // ADV-R12: an answer before the last octet counts.

@@ -125,6 +125,7 @@ impl World {
             expects: Expects::Nothing,
             within: None,
             max_size: None,
+            file: false,
         };
         self.model.leg_target(home, call, n, &target, person);
         let Some(Ok(())) = self.relay(home, shard).map(|r| r.set_leg(anchor, side(n), terms, now)) else {

@@ -367,7 +367,14 @@ impl World {
                 let connect = if shape & 16 == 0 { Connect::Them } else { Connect::Us };
                 let max_size = (shape & 32 != 0).then_some(3000);
                 let expects = if shape & 64 == 0 { Expects::Nothing } else { Expects::Name(PEER.into()) };
-                let terms = LegTerms { target: target.into_bytes().into(), connect, expects, within: None, max_size };
+                let terms = LegTerms {
+                    target: target.into_bytes().into(),
+                    connect,
+                    expects,
+                    within: None,
+                    max_size,
+                    file: shape & 128 != 0,
+                };
                 let _ = self.shard(shard).set_leg(id, side, terms, now);
             }
             2 => {

@@ -115,9 +115,13 @@ impl Relay {
 
     /// The next hop of a leg has refused what came from the other one.
     #[cold]
-    pub(in crate::relay) fn leg_refuses(&mut self, link: LinkId, flow: Option<FlowId>, status: Status) {
+    pub(in crate::relay) fn leg_refuses(&mut self, link: LinkId, flow: Option<FlowId>, status: Status, now: Moment) {
         let Some(flow) = flow.and_then(|f| self.flows.get(f)).filter(|f| f.link == link) else { return };
-        if let Some((id, side)) = self.leg_of(&flow.token) {
+        let token = flow.token;
+        if status == Status::TOO_LARGE {
+            return self.transfer_stops(token, now);
+        }
+        if let Some((id, side)) = self.leg_of(&token) {
             self.tell_refusal(id, side.other(), status);
         }
     }

@@ -55,6 +55,8 @@ pub enum AnchorNews {
         /// With which code.
         status: Status,
     },
+    /// A file was stopped, and no new terms have followed in half a minute.
+    Stopped,
     /// The anchor is over; from the owner is from A.
     Ended(Box<SessionRecord>),
 }
@@ -70,6 +72,7 @@ impl AnchorNews {
             AnchorNews::NotRebuilt { .. } => "not_rebuilt",
             AnchorNews::Mismatch { .. } => "mismatch",
             AnchorNews::Refused { .. } => "refused",
+            AnchorNews::Stopped => "stopped",
             AnchorNews::Ended(_) => "ended",
         }
     }

@@ -39,6 +39,8 @@ pub struct LegTerms {
     pub within: Option<Duration>,
     /// Octets of the longest message that its end takes; one that is longer by more than a tenth gets 413 (SDP-17).
     pub max_size: Option<u64>,
+    /// Whether it is for one file (RFC 5547): if that is stopped, new terms or the end follow.
+    pub file: bool,
 }
 
 impl LegTerms {
@@ -140,7 +142,8 @@ impl Relay {
             // Whose link it is was proven by AUTH, and a certificate in its SDP is shown to nobody but us.
             terms.expects = Expects::Nothing;
         }
-        let anchor = self.anchors.get(id).filter(|a| a.ending.is_none()).ok_or(AnchorError::Unknown)?;
+        let anchor = self.anchors.get_mut(id).filter(|a| a.ending.is_none()).ok_or(AnchorError::Unknown)?;
+        anchor.followed_by = None;
         let leg = anchor.leg(side);
         let renewed = leg.renewal.is_some();
         if !renewed && !self.sessions.contains_key(&leg.token) {

@@ -126,6 +126,7 @@ impl Cause {
             Cause::Media("unreachable") => (500, "media address unreachable"),
             Cause::Media("mismatch") => (500, "media certificate does not match its fingerprint"),
             Cause::Media("not_rebuilt") => (500, "media connection lost"),
+            Cause::Media("stopped") => (500, "file transfer stopped"),
             Cause::Media(_) => (500, "media session failed"),
             Cause::Negotiation => (502, "offer and answer do not fit"),
             Cause::Operator => (503, "ended by the relay"),

@@ -103,6 +103,7 @@ impl B2bua {
             AnchorNews::NotRebuilt { .. } => Cause::Media("not_rebuilt"),
             AnchorNews::Mismatch { .. } => Cause::Media("mismatch"),
             AnchorNews::Refused { .. } => Cause::Media("refused"),
+            AnchorNews::Stopped => Cause::Media("stopped"),
         };
         self.anchor_failed(key, at, cause, ended, now);
     }

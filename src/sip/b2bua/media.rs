@@ -326,6 +326,7 @@ fn leg_terms(section: &MessageSection<'_>, connects: Connects, rules: &Rules, wi
         expects: expected.map_or(Expects::Nothing, Expects::Fingerprints),
         within: Some(within),
         max_size: [section.max_size, rules.content.max_size].into_iter().flatten().min(),
+        file: section.file.transfer_id.is_some(),
     }
 }
 

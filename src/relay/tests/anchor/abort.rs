@@ -1,10 +1,10 @@
 //! A transfer that one side gives up is given up on the other one too (RFC 5547 section 8.4).
 
-use super::scene::Meeting;
+use super::scene::{BO, Meeting, terms};
 use crate::msrp::Flag;
-use crate::relay::Side;
 use crate::relay::tests::chunk::pattern;
 use crate::relay::tests::end::Answer;
+use crate::relay::{Connect, LegTerms, Side};
 
 /// SDP-68
 #[test]
@@ -58,6 +58,31 @@ fn a_413_after_the_chunk_becomes_a_report() {
         m.net.ends[to].answer = Answer::Code(413);
         let tid = m.say(from, side, "m0000001", "too much");
         assert_eq!((m.codes(from, &tid), m.net.ends[from].reported()), (vec![200], vec![413]));
+        m.assert_nothing_left();
+    }
+}
+
+/// SDP-68: signalling is to follow, at the latest after half a minute.
+#[test]
+fn a_file_that_was_stopped_is_over_unless_the_dialogs_follow() {
+    for (by_sender, followed) in [(true, false), (true, true), (false, false), (false, true)] {
+        let (mut m, ana, bo) = Meeting::joined();
+        let file = LegTerms { file: true, ..terms(BO, Connect::Them) };
+        m.set(Side::B, file.clone()).expect("good terms");
+        let flag = if by_sender { '#' } else { '$' };
+        if !by_sender {
+            m.net.ends[bo].answer = Answer::Code(413);
+        }
+        let send = m.send(Side::A).id("file0001").range("1-*/60000").body(pattern(2000)).flag(flag);
+        m.net.write(ana, send.octets());
+        m.net.seconds(29);
+        assert!(m.news().is_empty());
+        if followed {
+            m.set(Side::B, file).expect("the same terms");
+        }
+        m.net.seconds(60);
+        let expected: &[&str] = if followed { &[] } else { &["stopped"] };
+        assert_eq!(m.news(), expected, "by its sender: {by_sender}");
         m.assert_nothing_left();
     }
 }

@@ -104,6 +104,7 @@ impl Story {
             expects: Expects::Nothing,
             within: None,
             max_size: None,
+            file: false,
         };
         let now = self.w.now;
         let _ = self.w.shard(0, m.home).set_leg(m.anchor, side, terms, now);

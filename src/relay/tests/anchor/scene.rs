@@ -18,7 +18,14 @@ pub(super) const BO_HOST: (&str, u16) = ("bo.east.example", 7200);
 
 /// What an offer or answer with this path agrees on.
 pub(super) fn terms(target: &str, connect: Connect) -> LegTerms {
-    LegTerms { target: target.as_bytes().into(), connect, expects: Expects::Nothing, within: None, max_size: None }
+    LegTerms {
+        target: target.as_bytes().into(),
+        connect,
+        expects: Expects::Nothing,
+        within: None,
+        max_size: None,
+        file: false,
+    }
 }
 
 pub(super) fn to_path(frame: &Frame) -> String {
@@ -146,6 +153,7 @@ impl Meeting {
             AnchorNews::Unreachable { side, failure } => format!("unreachable {side:?} {failure:?}"),
             AnchorNews::Lost { side, reason } => format!("lost {side:?} {}", reason.word()),
             AnchorNews::Refused { side, status } => format!("refused {side:?} {}", status.code()),
+            AnchorNews::Stopped => news.word().to_owned(),
             AnchorNews::Ended(record) => format!("ended {}", record.end.word()),
         };
         let of = |e: &Event| match e {

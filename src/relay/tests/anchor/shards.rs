@@ -31,8 +31,14 @@ impl Meeting {
 
     pub(super) fn answer(&self, w: &mut World, side: Side) {
         let target = w.ends[self.ends[side as usize]].uri.as_bytes().into();
-        let terms =
-            LegTerms { target, connect: Connect::Them, expects: Expects::Nothing, within: None, max_size: None };
+        let terms = LegTerms {
+            target,
+            connect: Connect::Them,
+            expects: Expects::Nothing,
+            within: None,
+            max_size: None,
+            file: false,
+        };
         let now = w.now;
         w.shard(0, self.home).set_leg(self.anchor, side, terms, now).expect("good terms");
     }

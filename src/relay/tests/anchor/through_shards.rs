@@ -15,7 +15,7 @@ const PLACES: [(usize, usize, usize); 6] = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0,
 /// Bo's answer, which begins with this token of ours.
 fn answer_through(w: &mut World, m: &Meeting, token: &str, connect: Connect) -> Result<(), AnchorError> {
     let target = format!("{token} {}", w.ends[m.ends[1]].uri).into_bytes().into();
-    let terms = LegTerms { target, connect, expects: Expects::Nothing, within: None, max_size: None };
+    let terms = LegTerms { target, connect, expects: Expects::Nothing, within: None, max_size: None, file: false };
     let now = w.now;
     w.shard(0, m.home).set_leg(m.anchor, Side::B, terms, now)
 }

@@ -18,6 +18,7 @@ fn news(kind: &str) -> AnchorNews {
         "unreachable" => AnchorNews::Unreachable { side, failure: DialFailure::Connect },
         "unconnected" => AnchorNews::Unconnected { side },
         "not_rebuilt" => AnchorNews::NotRebuilt { side },
+        "stopped" => AnchorNews::Stopped,
         "mismatch" => AnchorNews::Mismatch { side, peer: None },
         _ => AnchorNews::Refused { side, status: crate::msrp::Status::NO_SESSION },
     }
@@ -30,6 +31,7 @@ fn news(kind: &str) -> AnchorNews {
 #[case("not_rebuilt", "media connection lost")]
 #[case("mismatch", "media certificate does not match its fingerprint")]
 #[case("refused", "media session failed")]
+#[case("stopped", "file transfer stopped")]
 fn a_session_that_fails_ends_the_call(#[case] kind: &str, #[case] reason: &str) {
     let mut talk = Talk::begin();
     let anchor = talk.scene.reserved[0];

@@ -69,6 +69,8 @@ pub(super) struct Scene {
     pub(super) withdrawn: Vec<(AnchorRef, Side)>,
     /// What legs were told of their ends' paths.
     pub(super) terms: Vec<(Side, String)>,
+    /// Legs whose terms are those of a file.
+    pub(super) files: Vec<Side>,
     branch: u32,
     /// Which listener of ours hears what is said.
     pub(super) local: SocketAddr,
@@ -154,6 +156,7 @@ impl Scene {
             released: Vec::new(),
             withdrawn: Vec::new(),
             terms: Vec::new(),
+            files: Vec::new(),
             branch: 0,
             local: US,
             connected: Vec::new(),
@@ -485,6 +488,7 @@ impl Scene {
             }
             Output::Set { ticket, at, side, terms, .. } => {
                 self.terms.push((side, String::from_utf8_lossy(&terms.target).into_owned()));
+                self.files.extend(terms.file.then_some(side));
                 let result = self.relay.set_leg(at.anchor, side, terms, now);
                 self.b2bua.set(ticket, result, now);
             }

@@ -63,6 +63,7 @@ fn a_change_beside_the_path_keeps_our_uris(
     assert_eq!(version(&passed.body), before + 1);
     assert_eq!(line(&passed.body, "a=setup:"), "actpass");
     assert_eq!(talk.scene.reserved.len(), 1);
+    assert_eq!(talk.scene.files.len(), if offer.contains("a=file-transfer-id") { 2 } else { 0 }, "legs of a file");
     talk.hang_up();
 }
 
