@@ -70,7 +70,7 @@ instructions() {
     if [ -x benches/instructions.sh ]; then benches/instructions.sh; else cargo bench --bench instructions; fi
 }
 
-# Of the program that the release tests have just built; `cargo run` would build all once more, as tests/long.sh does.
+# Of the program that the release tests have just built; `cargo run` builds this package alone, and so once more: tests/long.sh.
 demo() { "$target/release/chappe" demo; }
 
 # Tests that mean something only at full speed are marked
