@@ -27,6 +27,17 @@ const SETTLED: Duration = Duration::from_secs(64);
 /// Room is given back every 10 s, tokens of a minute ago are forgotten, and the allocator takes 10 s more to return pages.
 const CALMED: Duration = Duration::from_secs(120);
 
+/// Longer than between two looks of the relay at what it can give back.
+const LOOKED: Duration = Duration::from_secs(12);
+
+/// A measure of the relay's memory.
+#[derive(Clone, Copy, Debug)]
+enum Octets {
+    /// Allocated and not freed.
+    Allocated,
+    Resident,
+}
+
 /// Chappe under load, and where it takes SIP.
 struct Scene {
     relay: Relay,
@@ -109,62 +120,39 @@ impl Scene {
         assert!(rate > 400.0, "{rate} calls a second");
     }
 
-    /// Waits until for a while nothing more has been given back: resident memory in octets.
-    async fn rest(&self) -> u64 {
-        let (mut lowest, mut since) = (self.relay.resident(), Instant::now());
-        while since.elapsed() < CALMED / 4 {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let resident = self.relay.resident();
-            if resident < lowest {
-                (lowest, since) = (resident, Instant::now());
-            }
-        }
-        lowest
-    }
-
-    /// Waits until no more than a twentieth above this is resident.
-    async fn calmed(&self, before: u64) {
-        let began = Instant::now();
-        loop {
-            let resident = self.relay.resident();
-            if resident as f64 <= before as f64 * 1.05 {
-                return println!(
-                    "{resident} octets resident after {:.0} s, {before} before",
-                    began.elapsed().as_secs_f64()
-                );
-            }
-            assert!(began.elapsed() < CALMED, "{resident} octets stay resident, {before} were before");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-
-    /// Octets that the relay has allocated and not freed, once longer than between two of its looks at what it can give back
-    /// no fewer were seen.
-    async fn in_use(&self) -> f64 {
+    /// What is measured, in octets, once for so long no less was seen.
+    async fn lowest(&self, octets: Octets, long: Duration) -> f64 {
         let (mut lowest, mut since) = (f64::INFINITY, Instant::now());
-        while since.elapsed() < CALMED / 10 {
-            let allocated = self.relay.metric("chappe_allocated_octets");
-            if allocated < lowest {
-                (lowest, since) = (allocated, Instant::now());
+        while since.elapsed() < long {
+            let now = self.octets(octets);
+            if now < lowest {
+                (lowest, since) = (now, Instant::now());
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         lowest
     }
 
-    /// Octets that the relay has allocated and not freed, once they are not more than a twentieth above this.
-    async fn given_back(&self, before: f64) {
+    /// Waits until what is measured is no more than a twentieth above what it was.
+    async fn given_back(&self, octets: Octets, before: f64) {
         let began = Instant::now();
         loop {
-            let allocated = self.relay.metric("chappe_allocated_octets");
-            if allocated <= before * 1.05 {
+            let now = self.octets(octets);
+            if now <= before * 1.05 {
                 return println!(
-                    "{allocated} octets allocated after {:.0} s, {before} before",
+                    "{octets:?}: {now} octets after {:.0} s, {before} before",
                     began.elapsed().as_secs_f64()
                 );
             }
-            assert!(began.elapsed() < CALMED, "{allocated} octets stay allocated, {before} were before");
+            assert!(began.elapsed() < CALMED, "{octets:?}: {now} octets stay, {before} were before");
             tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    fn octets(&self, octets: Octets) -> f64 {
+        match octets {
+            Octets::Allocated => self.relay.metric("chappe_allocated_octets"),
+            Octets::Resident => self.relay.resident() as f64,
         }
     }
 
@@ -253,7 +241,6 @@ impl Call {
 }
 
 /// Ten seconds of 500 calls a second, every tenth of them with MSRP, and the same again: it leaves no memory in use.
-#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs SIPp, Kamailio and baresip: tests/sip/install.sh"]
 async fn a_storm_of_calls() {
@@ -261,10 +248,10 @@ async fn a_storm_of_calls() {
     let scene = Scene::new();
     scene.mixed(Udp, 10).await;
     scene.settled().await;
-    let allocated = scene.in_use().await;
+    let allocated = scene.lowest(Octets::Allocated, LOOKED).await;
     scene.mixed(Udp, 10).await;
     scene.settled().await;
-    scene.given_back(allocated).await;
+    scene.given_back(Octets::Allocated, allocated).await;
 }
 
 /// What takes minutes: `tests/long.sh`.
@@ -285,13 +272,13 @@ mod long {
         };
         // Before and after, the same light load was last: what it needed once is there.
         storm(10).await;
-        let resident = scene.rest().await;
-        let allocated = scene.in_use().await;
+        let resident = scene.lowest(Octets::Resident, CALMED / 4).await;
+        let allocated = scene.lowest(Octets::Allocated, LOOKED).await;
         for _ in 0..3 {
             storm(60).await;
             storm(10).await;
-            scene.given_back(allocated).await;
-            scene.calmed(resident).await;
+            scene.given_back(Octets::Allocated, allocated).await;
+            scene.given_back(Octets::Resident, resident).await;
         }
     }
 

@@ -18,7 +18,7 @@ use chappe::net::server::Server;
 use chappe::observe::{Exporter, Observer, RecordWriter};
 use chappe::relay::Event;
 use chappe::sip::b2bua::AnchorRef;
-use chappe::sip::plane::{Newsroom, Plane};
+use chappe::sip::plane::{Newsroom, Plane, THREAD};
 use sip::ua::{Agent, Draft, Message, msrp_sdp};
 use support::{PATIENCE, next_message};
 use tokio::time::timeout;
@@ -48,7 +48,7 @@ impl<S: tracing::Subscriber> Layer<S> for Gate {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut says = Says("call ended", false);
         event.record(&mut says);
-        if !says.1 || current().name() != Some("sip") {
+        if !says.1 || current().name() != Some(THREAD) {
             return;
         }
         assert!(!PANIC.load(Ordering::Acquire), "as the test wants it");
@@ -162,6 +162,7 @@ async fn a_plane_that_stands_still_or_fails_stops_no_session() {
         let _ = timeout(Duration::from_millis(10), plane.calls()).await;
     }
     assert_eq!(timeout(PATIENCE, plane.calls()).await, Ok(1), "it may have some");
+    assert!(timeout(PATIENCE, plane.room()).await.expect("in time").is_none(), "and a reload is refused");
     timeout(PATIENCE, plane.drain()).await.expect("in time");
     assert!(STANDS.load(Ordering::Acquire), "all the time");
     bob.quiet();
@@ -177,10 +178,18 @@ async fn a_plane_that_stands_still_or_fails_stops_no_session() {
     carries(&here, &ok.path(), &there, b"after".to_vec()).await;
     let (new, _, here, there) = Process::call(&mut alice, &mut bob).await;
     carries(&here, &new.path(), &there, b"a new one".to_vec()).await;
+    for call in [&ok, &new] {
+        let bye = alice.within(call, "BYE", Draft::new()).await;
+        alice.response(&bye, 200).await;
+        let heard = bob.expect("BYE").await;
+        bob.reply(&heard, 200).await;
+    }
+    assert_eq!(plane.calls().await, 0);
     // It fails, again in the middle of the end of another call.
     let (last, back, here, there) = Process::call(&mut alice, &mut bob).await;
+    let (other, ..) = Process::call(&mut alice, &mut bob).await;
     PANIC.store(true, Ordering::Release);
-    alice.within(&new, "BYE", Draft::new()).await;
+    alice.within(&other, "BYE", Draft::new()).await;
     timeout(PATIENCE, plane.failed()).await.expect("it fails");
     for n in 0..50 {
         carries(&here, &last.path(), &there, format!("there {n}").into_bytes()).await;

@@ -38,7 +38,7 @@ use upgrade::Program;
 
 /// Runs the relay until it is told to stop.
 pub(crate) fn run(path: Option<&Path>) -> ExitCode {
-    panics::end_the_process();
+    panics::make_fatal();
     // While there is one thread.
     let inherited = match Inherited::from_environment() {
         Ok(inherited) => inherited,
@@ -225,6 +225,13 @@ impl Process {
         let new = Config::load(&file)?;
         let changes = diff(&self.config, &new)?;
         // What can fail comes first; a target that was changed in vain is changed back.
+        let plane = match &self.plane {
+            Some(plane) => {
+                let still = || Refused::Failed("the SIP control plane stands still".to_owned());
+                Some((plane, plane.room().await.ok_or_else(still)?))
+            }
+            None => None,
+        };
         let redirect = |to: Option<&chappe::config::Records>| {
             self.records.redirect(to).map_err(|e| Refused::Failed(format!("records.path: {e}")))
         };
@@ -242,8 +249,8 @@ impl Process {
         }
         let stuck = |e: chappe::control::Stuck| Refused::Failed(e.to_string());
         self.server.shards.reconfigure(settings).await.map_err(stuck)?;
-        if let Some(plane) = &self.plane {
-            plane.reconfigure(&new, &self.server).await.map_err(|e| Refused::Failed(e.to_string()))?;
+        if let Some((plane, room)) = plane {
+            plane.reconfigure(room, &new, &self.server).map_err(|e| Refused::Failed(e.to_string()))?;
         }
         let gone = gone_users(&self.config, &new);
         if !gone.is_empty() {

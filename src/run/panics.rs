@@ -8,7 +8,7 @@ use chappe::sip::plane::THREAD;
 
 /// From now on a panic ends the process, whatever a runtime would catch: a task that panics would leave its shard without a timer
 /// or a mailbox, and none is better than half a relay. The control plane alone may fail without the sessions that are there.
-pub(super) fn end_the_process() {
+pub(super) fn make_fatal() {
     let told = take_hook();
     set_hook(Box::new(move |panic| {
         told(panic);
@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn a_thread_panics() {
         let Ok(name) = std::env::var(PANICS) else { return };
-        end_the_process();
+        make_fatal();
         let thread = std::thread::Builder::new().name(name).spawn(|| panic!("as told"));
         assert!(thread.expect("a thread").join().is_err());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::AnchorNews;
+use super::{AnchorId, AnchorNews};
 use crate::moment::Moment;
 use crate::relay::Relay;
 use crate::relay::session::TokenId;
@@ -24,7 +24,7 @@ impl Relay {
     }
 
     /// Nobody has followed within that time.
-    pub(super) fn transfer_is_over(&mut self, id: super::AnchorId, now: Moment) {
+    pub(super) fn transfer_is_over(&mut self, id: AnchorId, now: Moment) {
         if self.anchors.get_mut(id).is_some_and(|a| a.followed_by.take_if(|at| *at <= now).is_some()) {
             self.tell(id, AnchorNews::Stopped);
         }

@@ -48,23 +48,24 @@ impl LegTerms {
         Path::new(&self.target).first().and_then(|u| Uri::parse(u).ok())
     }
 
-    /// Host of the end itself: that of the last URI.
+    /// The end itself: the last URI.
+    fn end(&self) -> Option<Uri<'_>> {
+        Path::new(&self.target).last().and_then(|u| Uri::parse(u).ok())
+    }
+
+    /// Host of the end itself.
     pub(super) fn end_host(&self) -> Option<String> {
-        Path::new(&self.target).last().and_then(|u| Uri::parse(u).ok()).map(|u| u.host_string())
+        self.end().map(|u| u.host_string())
     }
 
     /// Both lead to one first hop by one transport.
     fn same_first_hop(&self, other: &LegTerms) -> bool {
-        match (self.first(), other.first()) {
-            (Some(a), Some(b)) => a.scheme() == b.scheme() && a.same_authority(&b),
-            _ => false,
-        }
+        self.first().zip(other.first()).is_some_and(|(a, b)| a.scheme() == b.scheme() && a.same_authority(&b))
     }
 
     /// Both lead to one session of one end, by whatever way.
     fn same_end(&self, other: &LegTerms) -> bool {
-        let ends = [self, other].map(|t| Path::new(&t.target).last().and_then(|u| Uri::parse(u).ok()));
-        matches!(ends, [Some(a), Some(b)] if a.equivalent(&b))
+        self.end().zip(other.end()).is_some_and(|(a, b)| a.equivalent(&b))
     }
 
     /// Whether a From-Path that begins so is that of this end.

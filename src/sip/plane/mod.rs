@@ -74,6 +74,9 @@ enum Order {
     Stop,
 }
 
+/// Room for an order.
+pub struct Room<'a>(mpsc::Permit<'a, Order>);
+
 /// The running control plane.
 pub struct Plane {
     orders: mpsc::Sender<Order>,
@@ -159,15 +162,19 @@ impl Plane {
     }
 
     /// Makes what may change without a restart effective; calls that are there keep their route. Certificates and bounds too.
-    pub async fn reconfigure(&self, config: &Config, server: &Server) -> Result<(), StartError> {
+    pub fn reconfigure(&self, room: Room<'_>, config: &Config, server: &Server) -> Result<(), StartError> {
         if let Some(sip) = &config.sip {
             let transport = super::setup::transport(config, sip, server.in_memory())?;
             let setup = Setup::of(config, sip, server, &self.listening);
-            if !self.order(Order::Reconfigure(Box::new((setup, transport)))).await {
-                return Err(StartError::SipThread(std::io::ErrorKind::TimedOut.into()));
-            }
+            room.0.send(Order::Reconfigure(Box::new((setup, transport))));
         }
         Ok(())
+    }
+
+    /// Room for a configuration, to be asked for before anything changes; none where the thread stands still and has too much to
+    /// do already.
+    pub async fn room(&self) -> Option<Room<'_>> {
+        tokio::time::timeout(PATIENCE, self.orders.reserve()).await.ok()?.ok().map(Room)
     }
 
     /// No new calls from now on.
@@ -180,9 +187,9 @@ impl Plane {
         let _ = (&mut self.alive).await;
     }
 
-    /// Whether the thread has got this; one that stands still gets it if there is room.
+    /// Whether the thread gets this; one that stands still does if there is room.
     async fn order(&self, order: Order) -> bool {
-        tokio::time::timeout(PATIENCE, self.orders.send(order)).await.is_ok_and(|sent| sent.is_ok())
+        self.room().await.map(|room| room.0.send(order)).is_some()
     }
 
     /// Calls now; those of the process before count as one, since their messages come by way of us. So does a thread that stands
